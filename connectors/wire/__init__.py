@@ -1,0 +1,1 @@
+"""Wire format, version 1: newline-delimited JSON to event rows."""

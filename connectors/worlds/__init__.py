@@ -1,0 +1,1 @@
+"""Worlds: simulated markets that speak the wire format and obey the executor's commands."""

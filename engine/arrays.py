@@ -1,0 +1,181 @@
+"""The arrays of a shard as the kernels see them, and the two things every kernel does with them.
+
+Rules of this file: `Arrays` is made anew for each call (growth replaces arrays); kernels append and touch only through
+the functions here, so that nothing changes without being made durable.
+Theory of operation: to Python an `Arrays` is a plain object with an attribute an array. To compiled code it is one
+vector of addresses and sizes, and ``a.ads`` is a view made from it; passing seventy arrays by value through every call
+would cost more than the work, and minutes of compilation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import (
+    NativeValue,
+    intrinsic,
+    make_attribute_wrapper,
+    models,
+    overload_attribute,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+from numpy.typing import NDArray
+
+from engine.layout import INDEXED, NAMES, TABLES
+
+STAMPED: Final = tuple(name for name, _, stamped in TABLES if stamped)
+
+RULE = np.dtype(
+    [
+        ("grid_ms", "i8"),
+        ("lookback_ms", "i8"),
+        ("currency", "u4"),
+        ("stage_at", "i4"),
+        ("stage_count", "i4"),
+        ("mode", "u1"),
+        ("policy", "u1"),
+        ("zone_rule", "u1"),
+        ("pad", "u1"),
+        ("zone_days_ms", "i8"),
+        ("zone_spend_micros", "i8"),
+        ("kill_spend_micros", "i8"),
+        ("kill_roas_ppm", "i8"),
+        ("scale_roas_ppm", "i8"),
+        ("break_even_ppm", "i8"),
+        ("act_every_ms", "i8"),
+    ]
+)
+"""What the kernels need of an account's configuration; row i belongs to account i. Never stored."""
+
+STAGE = np.dtype([("hash", "u8"), ("value_micros", "i8"), ("uses_value", "u1"), ("pad", "u1", (7,))])
+"""One spelling of a stage; the rows of an account stand together."""
+
+
+FIELDS: Final[tuple[tuple[str, np.dtype[Any]], ...]] = (
+    *((name, dtype) for name, dtype, _ in TABLES),
+    *((f"{name}_slots", np.dtype("u8")) for name in INDEXED),
+    *((f"{name}_stamps", np.dtype("u1")) for name in STAMPED),
+    *((f"{name}_touched", np.dtype("i8")) for name in NAMES),
+    *((name, np.dtype("i8")) for name in ("used", "base", "saved", "n_touched", "pending", "n_pending")),
+    ("rules", RULE),
+    ("stages", STAGE),
+)
+"""Every table's rows, its slots (if indexed), its stamps (if stamped), its touched places; the counts of all tables
+(int64[n_tables] each); the claims that wait and their number; the accounts' rules and stage values."""
+
+
+class Arrays:
+    """The arrays of a shard; its attributes are `FIELDS`."""
+
+    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.__dict__.update(arrays)
+        ordered = [arrays[name] for name, _ in FIELDS]
+        self.vector = np.array([x.ctypes.data for x in ordered] + [x.size for x in ordered])
+
+
+class ArraysType(types.Type):
+    """`Arrays` in compiled code."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Arrays")
+
+
+_ARRAYS: Final = ArraysType()
+_VECTOR: Final = types.Array(types.int64, 1, "C")
+
+
+@typeof_impl.register(Arrays)
+def _typeof_arrays(val: Arrays, c: Any) -> ArraysType:
+    return _ARRAYS
+
+
+@register_model(ArraysType)
+class _ArraysModel(models.StructModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [("vector", _VECTOR)])
+
+
+make_attribute_wrapper(ArraysType, "vector", "vector")
+
+
+@unbox(ArraysType)
+def _unbox_arrays(kind: Any, obj: Any, c: Any) -> NativeValue:
+    vector = c.pyapi.object_getattr_string(obj, "vector")
+    inner = c.unbox(_VECTOR, vector)
+    made = cgutils.create_struct_proxy(kind)(c.context, c.builder)
+    made.vector = inner.value
+    c.pyapi.decref(vector)
+    return NativeValue(made._getvalue(), is_error=inner.is_error)
+
+
+@intrinsic
+def _pointer(typingctx: Any, address: Any) -> Any:
+    """An address as a pointer."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+def _add_view(place: int, name: str, dtype: np.dtype[Any]) -> None:
+    size_at = len(FIELDS) + place
+
+    @overload_attribute(ArraysType, name)
+    def _view(a: Any) -> Any:
+        def make(a: Any) -> Any:
+            return carray(_pointer(a.vector[place]), (a.vector[size_at],), dtype)
+
+        return make
+
+
+for _place, (_name, _dtype) in enumerate(FIELDS):
+    _add_view(_place, _name, _dtype)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def touch(
+    touched: NDArray[np.int64], stamps: NDArray[np.uint8], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int
+) -> None:
+    """Note that an older row of a stamped table changed, once between two commits."""
+    if place < saved[table] and stamps[place] == 0:
+        stamps[place] = 1
+        touched[n_touched[table]] = place
+        n_touched[table] += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def touch_rare(touched: NDArray[np.int64], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int) -> None:
+    """Note that an older row of an unstamped table changed; the caller bounds how often."""
+    if place < saved[table]:
+        touched[n_touched[table]] = place
+        n_touched[table] += 1
+
+
+def text_at(texts: NDArray[np.uint8], place: int, count: int) -> list[str]:
+    """Read ``count`` texts that stand one after another (a length byte before each)."""
+    found = []
+    for _ in range(count):
+        size = int(texts[place])
+        found.append(texts[place + 1 : place + 1 + size].tobytes().decode())
+        place += 1 + size
+    return found
+
+
+def raw_at(texts: NDArray[np.uint8], place: int) -> bytes:
+    """Read a raw line (four length bytes before it)."""
+    size = int.from_bytes(texts[place : place + 4].tobytes(), "little")
+    return texts[place + 4 : place + 4 + size].tobytes()
+
+
+def as_text(texts: list[str]) -> NDArray[np.uint8]:
+    """The stored form of short texts (each at most 255 bytes)."""
+    data = b"".join(bytes((len(t.encode()),)) + t.encode() for t in texts)
+    return np.frombuffer(data, np.uint8)
+
+

@@ -1,0 +1,168 @@
+"""Look at every ad of a shard and note whose verdict or reason changed, or whose standing wish is due again.
+
+Rules of this file: an evaluation is a pure function of the tables and the tick's time; it writes nothing but its
+result. Which policy judges is a column of the account's rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from engine.arrays import Arrays
+from engine.layout import T_ACCOUNTS, T_ADS
+from engine.posterior import gamma_below, return_posterior
+from engine.thresholds import PPM, judge_by_thresholds, share_of
+from engine.verdict import Reason, Verdict
+from engine.zone import in_zone
+
+MODE_PIPELINE: Final = 1
+POLICY_THRESHOLDS: Final = 0
+STATUS_PAUSED: Final = 2
+PROVEN: Final = 0.99
+LIKELY: Final = 0.9
+THIN_UNITS: Final = 3.0
+_HOLD: Final = int(Verdict.HOLD)
+_SCALE: Final = int(Verdict.SCALE)
+_REDUCE: Final = int(Verdict.REDUCE)
+_KILL: Final = int(Verdict.KILL_PROPOSED)
+_ZONE: Final = int(Reason.IGNORANCE_ZONE)
+_PAUSED: Final = int(Reason.PAUSED)
+_HOLDOUT: Final = int(Reason.HOLDOUT)
+_NO_SPEND: Final = int(Reason.NO_SPEND_KNOWN)
+_NO_VALUE: Final = int(Reason.UNKNOWN_VALUE)
+_THIN: Final = int(Reason.EVIDENCE_TOO_THIN)
+_PROVEN: Final = int(Reason.PROVEN_BAD)
+_GOOD: Final = int(Reason.LIKELY_GOOD)
+_BAD: Final = int(Reason.LIKELY_BAD)
+_EVEN: Final = int(Reason.AROUND_BREAK_EVEN)
+
+ASSESSMENT: Final = np.dtype(
+    [
+        ("ad", "i4"),
+        ("account", "i4"),
+        ("verdict", "u1"),
+        ("reason", "u1"),
+        ("mode", "u1"),
+        ("zone", "u1"),
+        ("pad", "u1", (4,)),
+        ("live_ms", "i8"),
+        ("value_micros", "i8"),
+        ("unit_micros", "f8"),
+        ("shape", "f8"),
+        ("rate", "f8"),
+        ("p_below", "f8"),  # posterior probability that the return is below break-even
+    ]
+)
+"""What the evaluation of one ad came to."""
+
+
+@njit(cache=True, nogil=True, error_model="python")
+def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[Any]) -> int:
+    """Assess all ads; write those with something to say to ``out`` and return their number.
+
+    Parameters
+    ----------
+    units : float64[n_accounts, 2], typical value of a conversion (column 0) and of a first paying stage (column 1), 0 unknown.
+    out : ASSESSMENT[>= n_ads], filled from the front, in the order of the ads.
+    """
+    count = 0
+    for ad in range(a.used[T_ADS]):
+        row = a.ads[ad]
+        found = out[count]
+        assess(a, ad, now_ms, units, found)
+        changed = found["verdict"] != row["verdict"] or found["reason"] != row["reason"]
+        due = found["verdict"] != _HOLD and now_ms - row["decided_ms"] >= a.rules[row["account"]]["act_every_ms"]
+        if changed or due:
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="python")
+def assess(a: Arrays, ad: int, now_ms: int, units: NDArray[np.float64], found: np.void) -> None:
+    """Assess one ad into ``found`` (an ASSESSMENT row)."""
+    row = a.ads[ad]
+    account = np.int64(row["account"])
+    rule = a.rules[account]
+    mode = np.int64(rule["mode"])
+    if a.accounts[account]["mode"] > 0:
+        mode = np.int64(a.accounts[account]["mode"]) - 1
+    if row["mode"] > 0:
+        mode = np.int64(row["mode"]) - 1
+    began = row["launched_at_ms"] if row["launched_at_ms"] >= 0 else row["first_seen_ms"]
+    live = now_ms - began if began >= 0 else np.int64(-1)
+    value = row["pipeline_micros"] if mode == MODE_PIPELINE else row["revenue_micros"]
+    unit = units[account, mode]
+    found["ad"], found["account"], found["mode"] = ad, account, mode
+    found["live_ms"] = live
+    found["value_micros"] = value
+    found["zone"] = in_zone(rule, live, row["spend_micros"])
+    found["unit_micros"], found["shape"], found["rate"], found["p_below"] = unit, 0.0, 0.0, -1.0
+    if unit > 0.0:
+        break_even = rule["break_even_ppm"] / PPM
+        shape, rate = return_posterior(value, row["spend_micros"], unit, break_even)
+        found["shape"], found["rate"] = shape, rate
+        found["p_below"] = gamma_below(shape, break_even * rate)
+    found["verdict"], found["reason"] = _judge(rule, row, found)
+
+
+@njit(cache=True, nogil=True, error_model="python")
+def _judge(rule: np.void, row: np.void, found: np.void) -> tuple[int, int]:
+    if row["holdout"] == 1:
+        return _HOLD, _HOLDOUT
+    if row["status"] == STATUS_PAUSED:
+        return _HOLD, _PAUSED
+    if found["zone"] == 1:
+        return _HOLD, _ZONE
+    if row["spend_micros"] <= 0:
+        return _HOLD, _NO_SPEND
+    if rule["policy"] == POLICY_THRESHOLDS:
+        return judge_by_thresholds(rule, found["value_micros"], row["spend_micros"])
+    return _judge_by_posterior(rule, row["spend_micros"], found)
+
+
+@njit(cache=True, nogil=True, error_model="python")
+def _judge_by_posterior(rule: np.void, spend_micros: int, found: np.void) -> tuple[int, int]:
+    """Propose a kill only when break-even is all but excluded and could have shown itself; else move gently."""
+    if found["unit_micros"] <= 0.0:
+        return _HOLD, _NO_VALUE
+    if found["p_below"] < 1.0 - LIKELY:
+        return _SCALE, _GOOD
+    if spend_micros < THIN_UNITS * found["unit_micros"] / (rule["break_even_ppm"] / PPM):
+        return _HOLD, _THIN
+    if found["p_below"] > PROVEN:
+        return _KILL, _PROVEN
+    if found["p_below"] > LIKELY:
+        return _REDUCE, _BAD
+    return _HOLD, _EVEN
+
+
+@njit(cache=True, nogil=True, error_model="python")
+def typical_units(a: Arrays, units: NDArray[np.float64]) -> None:
+    """Fill the typical unit of value of each account: its mean conversion, its first paying stage (0 where unknown)."""
+    n = a.used[T_ACCOUNTS]
+    revenue = np.zeros(n, np.int64)
+    conversions = np.zeros(n, np.int64)
+    for ad in range(a.used[T_ADS]):
+        revenue[a.ads[ad]["account"]] += a.ads[ad]["revenue_micros"]
+        conversions[a.ads[ad]["account"]] += a.ads[ad]["conversions"]
+    for account in range(n):
+        units[account, 0] = revenue[account] / conversions[account] if conversions[account] > 0 and revenue[account] > 0 else 0.0
+        units[account, 1] = 0.0
+        rule = a.rules[account]
+        for i in range(rule["stage_at"], rule["stage_at"] + rule["stage_count"]):
+            value = float(a.stages[i]["value_micros"])
+            if value > 0.0 and (units[account, 1] == 0.0 or value < units[account, 1]):
+                units[account, 1] = value
+
+
+@njit(cache=True, nogil=True)
+def flip_numbers(rule: np.void, value_micros: int, spend_micros: int) -> tuple[int, int]:
+    """What would flip a threshold verdict: (value that is missing to scale, or to leave the kill range; spend without value that leads to a kill)."""
+    to_scale = max(np.int64(0), share_of(spend_micros, rule["scale_roas_ppm"]) + 1 - value_micros)
+    kill_at = value_micros // rule["kill_roas_ppm"] * PPM + value_micros % rule["kill_roas_ppm"] * PPM // rule["kill_roas_ppm"] + 1 if rule["kill_roas_ppm"] > 0 else np.int64(2) ** 62
+    to_kill = max(np.int64(0), max(rule["kill_spend_micros"] + 1, kill_at) - spend_micros)
+    return to_scale, to_kill

@@ -1,0 +1,55 @@
+"""Short texts in byte tables, and the order of events that happened at the same millisecond.
+
+Rules of this file: a text is a length byte and that many bytes; the order is that of bytes (all ids are ASCII); room in
+the table is the caller's duty.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+
+@njit(cache=True, nogil=True)
+def put_text(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
+    """Write one text at place ``at``; returns the place behind it."""
+    texts[at] = np.uint8(size)
+    for i in range(size):
+        texts[at + 1 + i] = data[start + i]
+    return at + 1 + size
+
+
+@njit(cache=True, nogil=True)
+def put_raw(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
+    """Write a raw line (four length bytes, little end first) at place ``at``; returns the place behind it."""
+    for i in range(4):
+        texts[at + i] = np.uint8((size >> (8 * i)) & 255)
+    for i in range(size):
+        texts[at + 4 + i] = data[start + i]
+    return at + 4 + size
+
+
+@njit(cache=True, nogil=True)
+def skip_text(texts: Bytes, at: int) -> int:
+    """The place behind the text at ``at``."""
+    return at + 1 + np.int64(texts[at])
+
+
+@njit(cache=True, nogil=True)
+def compare(one: Bytes, at: int, size: int, other: Bytes, other_at: int, other_size: int) -> int:
+    """-1, 0, 1 as the first span of bytes sorts before, equals, sorts behind the second."""
+    for i in range(min(size, other_size)):
+        if one[at + i] != other[other_at + i]:
+            return -1 if one[at + i] < other[other_at + i] else 1
+    if size == other_size:
+        return 0
+    return -1 if size < other_size else 1
+
+
+@njit(cache=True, nogil=True)
+def compare_texts(texts: Bytes, at: int, other: int) -> int:
+    """`compare` of two stored texts of one table."""
+    return compare(texts, at + 1, np.int64(texts[at]), texts, other + 1, np.int64(texts[other]))

@@ -1,0 +1,104 @@
+"""Proof and measurement: ``replay``, ``simulate``, ``bench``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headgate.asked import Asked, ConfigOption, DataOption, JsonOption
+
+BENCHES = ("flow", "commit", "recovery", "latency")
+SHIPPED_WORLD = "connectors.worlds.market:Market"
+
+
+def replay(
+    ctx: typer.Context, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """Derive every decision again and compare.
+
+    Bit for bit, from the log; a difference is exit code 1.
+    """
+    asked = Asked.of(ctx, config, data, as_json)
+    from headgate.output import print_object
+    from headgate.seam import body
+
+    answer = body("headgate.replay:replay")(asked)
+    print_object(answer, as_json=asked.as_json)
+    if not answer.get("equal", False):
+        raise typer.Exit(1)
+
+
+def simulate(
+    ctx: typer.Context,
+    world: Annotated[str, typer.Option("--world", metavar="MODULE_OR_FILE:CLASS")] = SHIPPED_WORLD,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same run.")] = 1,
+    days: Annotated[float, typer.Option("--days", min=0.01, help="Days of virtual time.")] = 14,
+    policy: Annotated[str | None, typer.Option("--policy", metavar="NAME", help="Default: as configured.")] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world; may repeat.")
+    ] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the same engine in a simulated world.
+
+    The same guardrails and executor too, in virtual time, as fast as the machine allows.
+    """
+    asked = Asked.of(ctx, config, data, as_json)
+    from headgate.output import print_object
+    from headgate.worlds import play
+
+    given = parse_parameters(parameters or [])
+    print_object(play(asked, world, seed, days, policy, given), as_json=asked.as_json)
+
+
+def bench(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="|".join(BENCHES))] = "flow",
+    ads: Annotated[int | None, typer.Option("--ads", min=1, help="recovery: ads in the state.")] = None,
+    clicks: Annotated[int | None, typer.Option("--clicks", min=0, help="recovery: live clicks.")] = None,
+    rate: Annotated[int | None, typer.Option("--rate", min=1, help="latency: events a second.")] = None,
+    events: Annotated[int | None, typer.Option("--events", min=1, help="flow: events in the workload.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure speed on this machine."""
+    asked = Asked.of(ctx, config, data, as_json)
+    from headgate.output import print_object
+    from headgate.refusal import Misused
+    from headgate.seam import body
+
+    if name not in BENCHES:
+        message = f'bench: "{name}" is not one of {", ".join(BENCHES)}'
+        raise Misused(message)
+    given = {"ads": ads, "clicks": clicks, "rate": rate, "events": events}
+    options = {key: value for key, value in given.items() if value is not None}
+    print_object(body(f"bench.{name}:measure")(**options), as_json=asked.as_json)
+
+
+def parse_parameters(words: list[str]) -> dict[str, str]:
+    """``KEY=VALUE`` words as a dict; what a value means is the world's business.
+
+    Raises
+    ------
+    Misused if a word has no ``=`` or no key.
+    """
+    from headgate.refusal import Misused
+
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.isidentifier():
+            message = f'--set: "{word}" is not KEY=VALUE'
+            raise Misused(message)
+        found[key] = value
+    return found
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (replay, simulate, bench):
+        app.command()(command)
