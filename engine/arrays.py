@@ -1,6 +1,6 @@
 """The arrays of a shard as the kernels see them, and the two things every kernel does with them.
 
-Rules of this file: `Arrays` is made anew for each call (growth replaces arrays); kernels append and touch only through
+Rules of this file: `Arrays` is renewed for each call (growth replaces arrays); kernels append and touch only through
 the functions here, so that nothing changes without being made durable.
 Theory of operation: to Python an `Arrays` is a plain object with an attribute an array. To compiled code it is one
 vector of addresses and sizes, and ``a.ads`` is a view made from it; passing seventy arrays by value through every call
@@ -74,8 +74,19 @@ class Arrays:
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         self.__dict__.update(arrays)
-        ordered = [arrays[name] for name, _ in FIELDS]
-        self.vector = np.array([x.ctypes.data for x in ordered] + [x.size for x in ordered])
+        self._held: list[Any] = [None] * len(FIELDS)
+        self.vector = np.zeros(2 * len(FIELDS), np.int64)
+        self.renew(arrays)
+
+    def renew(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take arrays that may have been replaced; those that were not cost a comparison."""
+        for place, (name, _) in enumerate(FIELDS):
+            array = arrays[name]
+            if array is not self._held[place]:
+                self._held[place] = array
+                setattr(self, name, array)
+                self.vector[place] = array.__array_interface__["data"][0]
+                self.vector[len(FIELDS) + place] = array.size
 
 
 class ArraysType(types.Type):

@@ -67,17 +67,17 @@ def hold_word(code: int) -> str | None:
     return HOLDS[code - 1].value if code else None
 
 
-def pack(rows: NDArray[Any], names: list[str], policies: tuple[str, ...], policy_hash: str) -> bytes:
+def pack(rows: NDArray[Any], names: bytes, policies: tuple[str, ...], policy_hash: str) -> bytes:
     """One block: magic, number of rows, rows, then the names.
 
     Parameters
     ----------
     rows : DECISION[n].
-    names : four per row: tenant, account, ad_id, budget entity ("" where unknown).
+    names : four lines a row: tenant, account, ad_id, budget entity (empty where unknown).
     policies, policy_hash : names of the policies by code, and the hash of policy and configuration.
     """
-    tail = "\n".join([policy_hash, ",".join(policies), *names]).encode()
-    return MAGIC + len(rows).to_bytes(4, "little") + rows.tobytes() + tail
+    head = MAGIC + len(rows).to_bytes(4, "little")
+    return b"".join([head, rows.tobytes(), f"{policy_hash}\n{','.join(policies)}\n".encode(), names])
 
 
 def unpack(block: bytes, policy_seed: int) -> list[dict[str, Any]]:

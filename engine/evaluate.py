@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine.arrays import Arrays
 from engine.layout import T_ACCOUNTS, T_ADS
 from engine.posterior import gamma_below, return_posterior
+from engine.texts import skip_text
 from engine.thresholds import PPM, judge_by_thresholds, share_of
 from engine.verdict import Reason, Verdict
 from engine.zone import in_zone
@@ -25,6 +26,7 @@ STATUS_PAUSED: Final = 2
 PROVEN: Final = 0.99
 LIKELY: Final = 0.9
 THIN_UNITS: Final = 3.0
+LINE_FEED: Final = 10
 _HOLD: Final = int(Verdict.HOLD)
 _SCALE: Final = int(Verdict.SCALE)
 _REDUCE: Final = int(Verdict.REDUCE)
@@ -160,9 +162,45 @@ def typical_units(a: Arrays, units: NDArray[np.float64]) -> None:
 
 
 @njit(cache=True, nogil=True)
-def flip_numbers(rule: np.void, value_micros: int, spend_micros: int) -> tuple[int, int]:
-    """What would flip a threshold verdict: (value that is missing to scale, or to leave the kill range; spend without value that leads to a kill)."""
-    to_scale = max(np.int64(0), share_of(spend_micros, rule["scale_roas_ppm"]) + 1 - value_micros)
-    kill_at = value_micros // rule["kill_roas_ppm"] * PPM + value_micros % rule["kill_roas_ppm"] * PPM // rule["kill_roas_ppm"] + 1 if rule["kill_roas_ppm"] > 0 else np.int64(2) ** 62
-    to_kill = max(np.int64(0), max(rule["kill_spend_micros"] + 1, kill_at) - spend_micros)
-    return to_scale, to_kill
+def flips(
+    rules: NDArray[Any],
+    values: NDArray[np.int64],
+    spends: NDArray[np.int64],
+    to_scale: NDArray[np.int64],
+    to_kill: NDArray[np.int64],
+) -> None:
+    """What would flip threshold verdicts, in micros: the value that is missing to scale; the spend, without further
+    value, that leads to a kill. All arrays are parallel; the last two are filled."""
+    for i in range(values.size):
+        rule = rules[i]
+        to_scale[i] = max(np.int64(0), share_of(spends[i], rule["scale_roas_ppm"]) + 1 - values[i])
+        ratio = max(np.int64(1), rule["kill_roas_ppm"])
+        kill_at = values[i] // ratio * PPM + values[i] % ratio * PPM // ratio + 1
+        to_kill[i] = max(np.int64(0), max(rule["kill_spend_micros"] + 1, kill_at) - spends[i])
+
+
+@njit(cache=True, nogil=True)
+def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> int:
+    """Write four names a row (tenant, account, ad, budget entity or nothing), a line feed behind each.
+
+    Returns the bytes needed; where ``out`` is too small it is filled as far as whole rows go, and must be made larger.
+    """
+    at = 0
+    for i in range(found.size):
+        ad = a.ads[found[i]["ad"]]
+        name = a.accounts[ad["account"]]["name"]
+        at = _write_name(a.texts, name, out, at)
+        at = _write_name(a.texts, skip_text(a.texts, name), out, at)
+        at = _write_name(a.texts, ad["name"], out, at)
+        at = _write_name(a.texts, a.entities[ad["entity"]]["name"] if ad["entity"] >= 0 else np.int64(-1), out, at)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _write_name(texts: NDArray[np.uint8], place: int, out: NDArray[np.uint8], at: int) -> int:
+    size = np.int64(texts[place]) if place >= 0 else np.int64(0)
+    if at + size + 1 <= out.size:
+        for i in range(size):
+            out[at + i] = texts[place + 1 + i]
+        out[at + size] = LINE_FEED
+    return at + size + 1

@@ -17,7 +17,7 @@ from engine.command import Command, Evidence, command_id, decision_id
 from engine.config import AccountConfig, GuardrailConfig, Level
 from engine.decision import DECISION, HOLD_NO_ENTITY, HOLD_SHARED, HOLDS
 from engine.draws import draws_of, fuzz_of, jitter_of
-from engine.evaluate import STATUS_PAUSED, flip_numbers
+from engine.evaluate import STATUS_PAUSED, flips
 from engine.guardrails import judge
 from engine.proposal import Action, Held, Hold, Permitted, Proposal, Situation, Totals
 from engine.shard import Shard
@@ -45,48 +45,78 @@ class Tick:
     offset: int
 
 
-def decide(shard: Shard, found: Any, tick: Tick, siblings: dict[int, list[int]], row: Any) -> Command | None:
-    """Make the decision that an assessment leads to: fill its record and give out its command, if one is permitted.
+def decide(shard: Shard, found: Any, tick: Tick) -> tuple[Any, list[Command]]:
+    """Make the decisions that assessments lead to, and give out the commands that are permitted.
 
     Parameters
     ----------
-    found : ASSESSMENT row. row : DECISION row, zeroed, filled here.
-    siblings : places of the ads of each budget entity.
+    found : ASSESSMENT[n], in the order of the ads. tick : what asked.
+
+    Returns
+    -------
+    (DECISION[n], commands).
     """
-    ads, accounts = shard.tables["ads"], shard.tables["accounts"]
-    ad, account = ads.rows[found["ad"]], accounts.rows[found["account"]]
-    account["decisions"] += 1
-    shard.touch("accounts", int(found["account"]))
-    shard.touch("ads", int(found["ad"]))
-    _describe(shard, found, tick, ad, int(account["decisions"]), row)
-    ad["decided_ms"], ad["decision"] = tick.now_ms, account["decisions"]
-    ad["verdict"], ad["reason"] = found["verdict"], found["reason"]
-    ad["target_micros"] = row["budget_micros"]
-    action = _ACTION_OF.get(Verdict(int(found["verdict"])))
-    if action is None:
-        row["target_micros"] = row["budget_micros"]
-        return None
-    return _propose(shard, found, tick, siblings, row, action)
+    rows = np.zeros(found.size, DECISION)
+    _describe(shard, found, tick, rows)
+    ads = shard.tables["ads"]
+    places = found["ad"]
+    ads.rows["decided_ms"][places] = tick.now_ms
+    ads.rows["decision"][places] = rows["number"]
+    ads.rows["verdict"][places] = found["verdict"]
+    ads.rows["reason"][places] = found["reason"]
+    ads.rows["target_micros"][places] = rows["budget_micros"]
+    shard.touch_all("ads", places)
+    moving = np.flatnonzero(found["verdict"] != Verdict.HOLD)
+    if not moving.size:
+        return rows, []
+    siblings = _siblings(shard)
+    commands = [_propose(shard, found[i], tick, siblings, rows[i]) for i in moving]
+    return rows, [command for command in commands if command is not None]
 
 
-def _describe(shard: Shard, found: Any, tick: Tick, ad: Any, number: int, row: Any) -> None:
-    row["number"], row["now_ms"], row["offset"] = number, tick.now_ms, tick.offset
+def _siblings(shard: Shard) -> dict[int, list[int]]:
+    """The places of the ads of each budget entity."""
+    found: dict[int, list[int]] = {}
+    for ad, entity in enumerate(shard.tables["ads"].live()["entity"].tolist()):
+        if entity >= 0:
+            found.setdefault(entity, []).append(ad)
+    return found
+
+
+def _numbers(shard: Shard, accounts: Any) -> Any:
+    """The next decision numbers of these accounts, in this order."""
+    table = shard.tables["accounts"]
+    shard.touch_all("accounts", accounts)
+    order = np.argsort(accounts, kind="stable")
+    sorted_ = accounts[order]
+    first = np.searchsorted(sorted_, sorted_)
+    numbers = np.zeros(accounts.size, np.int64)
+    numbers[order] = table.rows["decisions"][sorted_] + 1 + np.arange(accounts.size) - first
+    np.maximum.at(table.rows["decisions"], accounts, numbers)
+    return numbers
+
+
+def _describe(shard: Shard, found: Any, tick: Tick, rows: Any) -> None:
+    """Fill the records with what is known, all of them at once."""
+    ads = shard.tables["ads"].rows[found["ad"]]
+    rows["number"] = _numbers(shard, found["account"])
+    rows["now_ms"], rows["offset"] = tick.now_ms, tick.offset
     for name in ("spend_micros", "revenue_micros", "pipeline_micros", "clicks", "conversions", "impressions"):
-        row[name] = ad[name]
+        rows[name] = ads[name]
     for name in ("live_ms", "unit_micros", "shape", "rate", "p_below", "verdict", "reason", "mode"):
-        row[name] = found[name]
-    row["was_verdict"], row["was_reason"] = ad["verdict"], ad["reason"]
-    rule = shard.rules[found["account"]]
-    row["policy"] = rule["policy"]
-    row["to_scale_micros"], row["to_kill_micros"] = flip_numbers(rule, found["value_micros"], ad["spend_micros"])
-    row["budget_micros"], row["wish_micros"], row["target_micros"] = -1, -1, -1
-    if ad["entity"] >= 0:
-        row["budget_micros"] = shard.tables["entities"].rows[ad["entity"]]["budget_micros"]
+        rows[name] = found[name]
+    rows["was_verdict"], rows["was_reason"] = ads["verdict"], ads["reason"]
+    rules = shard.rules[found["account"]]
+    rows["policy"] = rules["policy"]
+    flips(rules, found["value_micros"], ads["spend_micros"], rows["to_scale_micros"], rows["to_kill_micros"])
+    rows["budget_micros"], rows["wish_micros"] = -1, -1
+    known = ads["entity"] >= 0
+    rows["budget_micros"][known] = shard.tables["entities"].rows["budget_micros"][ads["entity"][known]]
+    rows["target_micros"] = rows["budget_micros"]
 
 
-def _propose(
-    shard: Shard, found: Any, tick: Tick, siblings: dict[int, list[int]], row: Any, action: Action
-) -> Command | None:
+def _propose(shard: Shard, found: Any, tick: Tick, siblings: dict[int, list[int]], row: Any) -> Command | None:
+    action = _ACTION_OF[Verdict(int(found["verdict"]))]
     ad = shard.tables["ads"].rows[found["ad"]]
     config = shard.account_configs[found["account"]]
     entity = int(ad["entity"])
@@ -107,12 +137,11 @@ def _propose(
         action=action,
         value_micros=max(wish, 0),
         fuzz_ppm=fuzz_of(draws, limits.fuzz_ppm) if action is Action.SET_BUDGET else 0,
-        expected_micros=int(row["budget_micros"]) if row["budget_micros"] >= 0 else None,
+        expected_micros=_known(row["budget_micros"]),
     )
     verdict = judge(proposal, _situation(shard, found, entity, siblings, tick.now_ms, config), limits)
     if isinstance(verdict, Held):
         row["hold"] = 1 + HOLDS.index(Hold(verdict.reason))
-        row["target_micros"] = row["budget_micros"]
         return None
     jitter = jitter_of(draws, limits.jitter_min_ms, limits.jitter_max_ms)
     return _command(shard, found, tick, row, proposal, verdict, jitter)
@@ -146,7 +175,7 @@ def _situation(
         now_ms=now_ms,
         autonomy=Level.ACT,
         stopped=bool(account["stopped"]),
-        current_micros=int(node["budget_micros"]) if node["budget_micros"] >= 0 else None,
+        current_micros=_known(node["budget_micros"]),
         changes=tuple(
             Change(int(c["at_ms"]), int(c["before_micros"]), int(c["after_micros"]), bool(c["own"]))
             for c in changes[changes["entity"] == entity]
@@ -156,8 +185,8 @@ def _situation(
         + len(flight),
         account_writes=_writes(own[own["account"] == found["account"]], now_ms, limits.account_window_ms) + len(flight),
         in_flight=flight,
-        spend_seen_ms=int(account["max_spend_ms"]) if account["max_spend_ms"] >= 0 else None,
-        conversion_seen_ms=int(account["max_value_ms"]) if account["max_value_ms"] >= 0 else None,
+        spend_seen_ms=_known(account["max_spend_ms"]),
+        conversion_seen_ms=_known(account["max_value_ms"]),
         in_zone=zone,
         holdout=bool(np.any(shard.tables["ads"].rows[siblings[entity]]["holdout"] == 1)),
         totals=_totals(shard, entity, int(found["account"])),
@@ -212,12 +241,12 @@ def _command(
     number, seed = int(row["number"]), shard.config.policy_seed
     set_budget = proposal.action is Action.SET_BUDGET
     value = verdict.value_micros if set_budget else None
+    totals = _totals(shard, entity, int(found["account"]))  # before this command counts itself
     row["target_micros"] = value if value is not None else 0
     ad["target_micros"], ad["acted_ms"] = row["target_micros"], tick.now_ms
     node["planned_ms"], node["planned_action"] = tick.now_ms, 1 + ACTIONS.index(proposal.action)
     node["planned_micros"] = value if value is not None else 0
     shard.touch("entities", entity)
-    totals = _totals(shard, entity, int(found["account"]))
     return Command(
         command_id=command_id(tenant, account, seed, number),
         decision_id=decision_id(tenant, account, seed, number),
@@ -236,8 +265,8 @@ def _command(
         autonomy=config.autonomy,
         decision_number=number,
         evidence=Evidence(
-            spend_seen_ms=int(account_row["max_spend_ms"]),
-            conversion_seen_ms=int(account_row["max_value_ms"]),
+            spend_seen_ms=_known(account_row["max_spend_ms"]),
+            conversion_seen_ms=_known(account_row["max_value_ms"]),
             in_zone=False,
             holdout=False,
             campaign_micros=totals.campaign_micros,
@@ -248,3 +277,6 @@ def _command(
     )
 
 
+def _known(number: Any) -> int | None:
+    """A stored number, None where it says "none"."""
+    return int(number) if number >= 0 else None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays import RULE, STAGE, STAMPED, Arrays, as_text, text_at
+from engine.arrays import RULE, STAGE, Arrays, as_text, text_at
 from engine.config import AccountConfig, EngineConfig
 from engine.events import MS_PER_DAY, MS_PER_HOUR
 from engine.hashing import hash_text
@@ -50,6 +50,8 @@ class Shard:
         self.rules = np.zeros(0, RULE)
         self.stages = np.zeros(0, STAGE)
         self.account_configs: list[AccountConfig] = []
+        self._arrays: Arrays | None = None
+        self._counts = {name: np.zeros(len(NAMES), np.int64) for name in ("used", "base", "saved", "n_touched")}
         shard = self.tables["shard"]
         shard.reserve(1)
         shard.rows[0] = np.zeros(1, SHARD)[0]
@@ -99,29 +101,45 @@ class Shard:
 
     def arrays(self) -> Arrays:
         """Bundle the arrays for a kernel; hand the bundle to `settle` when the kernel is done."""
-        tables = [self.tables[name] for name in NAMES]
-        return Arrays(
-            {name: table.rows for name, table in self.tables.items()}
-            | {f"{name}_slots": self.slots[name] for name in INDEXED}
-            | {f"{name}_stamps": self.tables[name].stamps for name in STAMPED}
-            | {f"{name}_touched": table.touched for name, table in self.tables.items()}
-            | {
-                "used": np.array([table.used for table in tables]),
-                "base": np.array([table.base for table in tables]),
-                "saved": np.array([table.saved for table in tables]),
-                "n_touched": np.array([table.n_touched for table in tables]),
-                "pending": self.pending,
-                "n_pending": self.n_pending,
-                "rules": self.rules,
-                "stages": self.stages,
-            }
-        )
+        found: dict[str, NDArray[Any]] = {
+            "pending": self.pending,
+            "n_pending": self.n_pending,
+            "rules": self.rules,
+            "stages": self.stages,
+        } | self._counts
+        for place, (name, table) in enumerate(self.tables.items()):
+            found[name] = table.rows
+            found[f"{name}_touched"] = table.touched
+            if table.stamped:
+                found[f"{name}_stamps"] = table.stamps
+            self._counts["used"][place] = table.used
+            self._counts["base"][place] = table.base
+            self._counts["saved"][place] = table.saved
+            self._counts["n_touched"][place] = table.n_touched
+        for name, slots in self.slots.items():
+            found[f"{name}_slots"] = slots
+        if self._arrays is None:
+            self._arrays = Arrays(found)
+        else:
+            self._arrays.renew(found)
+        return self._arrays
 
     def settle(self, arrays: Arrays) -> None:
         """Take back the counts that a kernel changed."""
-        for place, name in enumerate(NAMES):
-            self.tables[name].used = int(arrays.used[place])
-            self.tables[name].n_touched = int(arrays.n_touched[place])
+        used, touched = self._counts["used"].tolist(), self._counts["n_touched"].tolist()
+        for place, table in enumerate(self.tables.values()):
+            table.used = used[place]
+            table.n_touched = touched[place]
+
+    def touch_all(self, name: str, places: NDArray[Any]) -> None:
+        """Note that several older rows of a stamped table changed."""
+        table = self.tables[name]
+        places = np.unique(places)
+        places = places[places < table.saved]
+        places = places[table.stamps[places] == 0]
+        table.stamps[places] = 1
+        table.touched[table.n_touched : table.n_touched + places.size] = places
+        table.n_touched += places.size
 
     def touch(self, name: str, place: int) -> None:
         """Note that an older row of a stamped table changed (outside of the kernels)."""

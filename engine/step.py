@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from engine.arrays import raw_at
 from engine.catalog import take_catalog, take_control, take_outcome
 from engine.command import Command
-from engine.decision import DECISION
-from engine.evaluate import ASSESSMENT, evaluate, typical_units
+from engine.evaluate import ASSESSMENT, evaluate, typical_units, write_names
 from engine.events import ACCOUNT_SLOT, FUTURE_SLACK_MS, LATENESS_MS, TENANT_SLOT, Events, Field, Kind, Refusal
 from engine.expiry import drop_expired
 from engine.index import find
 from engine.intake import DONE, HAND_OVER, NEW_ACCOUNT, take
 from engine.plan import Tick, decide
 from engine.shard import Shard
-from engine.verdict import Verdict
 from engine.waits import CLOSE_ALL, CLOSE_DUE, SWEEP_REVERSALS, close_waits
 
 SLICE_EVENTS: Final = 4096
@@ -71,7 +69,7 @@ class DeadLetter:
 class Output:
     """What a step gives out: (outbox number, block of decisions | command), dead letters, ads whose decision changed."""
 
-    decisions: list[tuple[int, NDArray[Any], list[str]]] = field(default_factory=list)
+    decisions: list[tuple[int, NDArray[Any], bytes]] = field(default_factory=list)
     commands: list[tuple[int, Command]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
@@ -252,19 +250,10 @@ def _evaluate(shard: Shard, tick: Tick, output: Output) -> None:
     shard.row["evaluated_ms"] = shard.row["now_ms"]
     if not count:
         return
-    found = found[:count]
-    siblings = _siblings(shard) if np.any(found["verdict"] != Verdict.HOLD) else {}
-    rows = np.zeros(count, DECISION)
-    names: list[str] = []
-    commands: list[Command] = []
-    for place in range(count):
-        command = decide(shard, found[place], tick, siblings, rows[place])
-        names += _names(shard, found[place])
-        if command is not None:
-            commands.append(command)
+    rows, commands = decide(shard, found[:count], tick)
     shard.row["decisions"] += count
     shard.row["commands"] += len(commands)
-    output.decisions.append((_number(shard), rows, names))
+    output.decisions.append((_number(shard), rows, _names(shard, found[:count])))
     output.commands += [(_number(shard), command) for command in commands]
 
 
@@ -273,17 +262,11 @@ def _number(shard: Shard) -> int:
     return int(shard.row["out_number"])
 
 
-def _siblings(shard: Shard) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for ad, entity in enumerate(shard.tables["ads"].live()["entity"].tolist()):
-        if entity >= 0:
-            found.setdefault(entity, []).append(ad)
-    return found
-
-
-def _names(shard: Shard, found: Any) -> list[str]:
-    ad = shard.tables["ads"].rows[found["ad"]]
-    entity = shard.text(int(shard.tables["entities"].rows[ad["entity"]]["name"]))[0] if ad["entity"] >= 0 else ""
-    return [*shard.account_name(int(found["account"])), shard.text(int(ad["name"]))[0], entity]
-
-
+def _names(shard: Shard, found: NDArray[Any]) -> bytes:
+    arrays = shard.arrays()
+    out = np.zeros(64 * found.size, np.uint8)
+    size = write_names(arrays, found, out)
+    if size > out.size:
+        out = np.zeros(size, np.uint8)
+        write_names(arrays, found, out)
+    return out[:size].tobytes()

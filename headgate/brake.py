@@ -12,7 +12,11 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from headgate.asked import Asked
+from headgate.refusal import Refused
+
 NAME: Final = "STOP"
+REACH_S: Final = 1.0
 
 
 class Brake:
@@ -50,6 +54,35 @@ class Brake:
         was_on = self.is_on()
         self.file.unlink(missing_ok=True)
         return {"stopped": False, "was_stopped": was_on, "actor": actor, "reason": reason}
+
+    def tell_ledger(self, asked: Asked, *, stopped: bool) -> str:
+        """Turn the switch of a ledger that executors on other machines share; the embedded one needs only the file.
+
+        Returns
+        -------
+        str, what was done about it, for people.
+        """
+        from headgate.settings import EMBEDDED
+        from state.caller import Caller
+        from state.errors import StateError
+        from state.kill_switch import KillSwitch
+        from state.redis_client import connect
+
+        try:
+            url = asked.settings().ledger.url
+            if url == EMBEDDED:
+                return "embedded: the file is enough"
+            switch = KillSwitch(Caller(connect(url, timeout_s=REACH_S), patience_s=REACH_S), self.file.parent)
+            if stopped:
+                act = self._act()
+                switch.stop("global", str(act.get("actor", "")), str(act.get("reason", "")), int(act.get("at_ms", 0)))
+            else:
+                switch.resume("global")
+        except (StateError, Refused) as fault:
+            if not stopped:
+                raise
+            return f"not told, only executors that see {self.file} stop: {fault}"
+        return "told"
 
     def _act(self) -> dict[str, Any]:
         try:

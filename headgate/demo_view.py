@@ -59,12 +59,8 @@ class Frame:
 def draw(frame: Frame | None, ad_rows: int = 24) -> RenderableType:
     """The picture of a frame; before the first one, a line that says what is going on."""
     if frame is None:
-        return Panel(
-            Text(
-                "starting a log, a state, a ledger, a market and the roles; the first start compiles, which takes a while ..."
-            ),
-            title="headgate demo",
-        )
+        words = "starting a log, a state, a ledger, a market and the roles; the very first start compiles for a while"
+        return Panel(Text(words), title="headgate demo")
     news = Text("\n".join(frame.news) or "nothing decided yet", overflow="ellipsis", no_wrap=True)
     headline = (
         f"day {frame.day:.1f}   {frame.counts['decisions']} decisions   {frame.counts['commands']} commands   "
@@ -79,15 +75,15 @@ def draw(frame: Frame | None, ad_rows: int = 24) -> RenderableType:
 def in_words(row: dict[str, Any], start_ms: int) -> str:
     """A decision record as one plain sentence."""
     day = (row["decided_at_ms"] - start_ms) / 86_400_000
-    words = f"day {day:4.1f}  {row['ad_id']}: {row['verdict']}, {row['because']}"
     budget, target = row["budget_micros"], row["target_micros"]
+    what = ""
     if row["held"]:
-        return f"{words}; held ({row['held'].replace('_', ' ')})"
-    if row["verdict"] in ("pause", "kill-proposed"):
-        return f"{words}; its budget stops"
-    if budget is not None and target is not None and target != budget:
-        return f"{words}; budget {_money(budget)} to {_money(target)}"
-    return words
+        what = f", held ({row['held'].replace('_', ' ')})"
+    elif row["verdict"] in ("pause", "kill-proposed"):
+        what = ", its budget stops"
+    elif budget is not None and target is not None and target != budget:
+        what = f" {_money(budget)} to {_money(target)}"
+    return f"day {day:4.1f}  {row['ad_id']}: {row['verdict']}{what}: {row['because']}"
 
 
 def _table(ads: Sequence[AdLine]) -> Table:

@@ -38,10 +38,10 @@ from engine.exchange import (
 from engine.execution import Terms, first_state, next_action, proposal_of, situation_of
 from engine.guardrails import judge
 from engine.proposal import Action
-from engine.record import AT_LARGE, Answer, Reading, Record, Result, State
-from headgate.virtual_ledger import VirtualLedger
+from engine.record import Answer, Reading, Record, Result, State
+from headgate.virtual_ledger import AT_LARGE, VirtualLedger
 
-TERMS: Final = Terms(owner="simulation", settle_ms=600_000, retry_ms=300_000)
+TERMS: Final = Terms(owner="simulation", settle_ms=600_000, retry_ms=300_000, slow_retry_ms=300_000)
 """Patience in virtual time: a world shows its catalog minutes later, and nobody waits for a second look."""
 
 OnWrite = Callable[[str, str, str, int, int], None]
@@ -113,7 +113,7 @@ class VirtualExecutor:
                 view, granted = ledger.view(command, now_ms), ledger.granted(command)
                 seen = Reading(view.micros, view.paused)
                 situation = situation_of(record, view, seen, granted, now_ms, stopped=False)
-                return Weighed(judge(proposal_of(command), situation, ledger.limits(command)), view.version)
+                return Weighed(judge(proposal_of(command), situation, ledger.limits(command)), view.version, now_ms)
             case Reserve():
                 ledger.keep(record, state=State.RESERVED, owner=TERMS.owner, reserved_at_ms=now_ms)
                 return Reserved(made=True)

@@ -14,10 +14,12 @@ from engine.command import Command
 from engine.config import EngineConfig, GuardrailConfig, Level
 from engine.events import MS_PER_HOUR
 from engine.proposal import Action
-from engine.record import AT_LARGE, Reading, Record, View
+from engine.record import Reading, Record, State, View
 from engine.velocity import Change
 
 SHOWN_BY_MS: Final = MS_PER_HOUR
+AT_LARGE: Final = frozenset({State.RESERVED, State.SENT, State.UNKNOWN})
+"""The states in which a command may have an effect that is not known yet: its entity is in flight."""
 
 Place = tuple[str, str, str]
 

@@ -7,7 +7,7 @@ small however long the history is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from state.caller import Caller
 from state.keys import ShardKeys
@@ -39,12 +39,14 @@ class ShardReader:
 
     def _entries(self, key: str, after: int) -> Iterator[tuple[int, Fields]]:
         while True:
-            start = f"{after + 1}-0"
-            page = self._caller.patiently(
-                lambda start=start: command(self._caller.client, "XRANGE", key, start, "+", "COUNT", PAGE)
-            )
+            page = self._page(key, f"{after + 1}-0")
             for name, flat in page:
                 after = int(name.partition(b"-")[0])
                 yield after, dict(zip(flat[::2], flat[1::2], strict=True))
             if len(page) < PAGE:
                 return
+
+    def _page(self, key: str, start: str) -> list[Any]:
+        client = self._caller.client
+        page: list[Any] = self._caller.patiently(lambda: command(client, "XRANGE", key, start, "+", "COUNT", PAGE))
+        return page

@@ -108,7 +108,7 @@ class Catalog(Line):
     ad_id: Id
     ad_set_id: Id
     campaign_id: Id
-    budget_entity: Annotated[str, Field(description="ad_set:ID, campaign:ID, budget:ID or ad:ID")]
+    budget_entity: Annotated[Id, Field(description="ad_set:ID, campaign:ID, budget:ID or ad:ID")]
     status: str
     launched_at_ms: Time
     currency: Currency
@@ -124,7 +124,7 @@ class Outcome(Line):
 
     kind: Literal["outcome"]
     command_id: Id
-    budget_entity: str
+    budget_entity: Id
     result: str
     value_micros: Money | None = None
     observed_micros: Money | None = None

@@ -47,10 +47,10 @@ def simulate(
     The same guardrails and executor too, in virtual time, as fast as the machine allows.
     """
     asked = Asked.of(ctx, config, data, as_json)
+    given = parse_parameters(parameters or [])
     from headgate.output import print_object
     from headgate.worlds import play
 
-    given = parse_parameters(parameters or [])
     print_object(play(asked, world, seed, days, policy, given), as_json=asked.as_json)
 
 

@@ -27,7 +27,10 @@ def stop(
     from headgate.brake import Brake
     from headgate.output import print_object
 
-    print_object(Brake(asked.folder).pull(getpass.getuser(), reason), as_json=asked.as_json)
+    brake = Brake(asked.folder)
+    act = brake.pull(getpass.getuser(), reason)
+    told = brake.tell_ledger(asked, stopped=True)  # after the file: nothing that fails from here on undoes the stop
+    print_object(act | {"ledger": told}, as_json=asked.as_json)
 
 
 def resume(
@@ -42,7 +45,9 @@ def resume(
     from headgate.brake import Brake
     from headgate.output import print_object
 
-    print_object(Brake(asked.folder).release(getpass.getuser(), reason), as_json=asked.as_json)
+    brake = Brake(asked.folder)
+    told = brake.tell_ledger(asked, stopped=False)
+    print_object(brake.release(getpass.getuser(), reason) | {"ledger": told}, as_json=asked.as_json)
 
 
 def register(app: typer.Typer) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from state.kill_switch import FILE_NAME
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "demo", "run", "ingest", "decide", "execute", "status", "ads", "decisions", "explain", "commands", "attributions",
@@ -125,6 +127,7 @@ def test_stop_and_resume_need_no_server(tmp_path):
     assert stopped["stopped"]
     assert stopped["reason"] == "drill"
     assert (tmp_path / "d" / "STOP").exists()
+    assert (tmp_path / "d" / FILE_NAME).exists()  # the executor looks for the same file
     again = json.loads(headgate("stop", "--reason", "other", "--data", "d", "--json", cwd=tmp_path).stdout)
     assert again == stopped
     assert not json.loads(headgate("resume", "--data", "d", "--json", cwd=tmp_path).stdout)["stopped"]

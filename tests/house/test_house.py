@@ -166,6 +166,7 @@ def swallowed_faults(source: Source) -> list[str]:
         f"{source.name}:{node.lineno} catches everything"
         for node in handlers
         if node.type is None or (isinstance(node.type, ast.Name) and node.type.id in broad)
+        if not isinstance(node.body[-1], ast.Raise)  # cleaning up and raising again swallows nothing
     ]
 
 
