@@ -9,23 +9,20 @@ would cost more than the work, and minutes of compilation.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import carray, njit, types
+from numba import njit, types
 from numba.core import cgutils
-from numba.extending import (
-    NativeValue,
-    intrinsic,
-    make_attribute_wrapper,
-    models,
-    overload_attribute,
-    register_model,
-    typeof_impl,
-    unbox,
-)
+from numba.core.imputils import lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
+from engine.kernel import INLINED
 from engine.layout import INDEXED, NAMES, TABLES
 
 STAMPED: Final = tuple(name for name, _, stamped in TABLES if stamped)
@@ -72,28 +69,30 @@ FIELDS: Final[tuple[tuple[str, np.dtype[Any]], ...]] = (
 class Arrays:
     """The arrays of a shard; its attributes are `FIELDS`."""
 
-    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.__dict__.update(arrays)
+    def __init__(self) -> None:
         self._held: list[Any] = [None] * len(FIELDS)
         self.vector = np.zeros(2 * len(FIELDS), np.int64)
-        self.renew(arrays)
 
-    def renew(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take arrays that may have been replaced; those that were not cost a comparison."""
-        for place, (name, _) in enumerate(FIELDS):
-            array = arrays[name]
-            if array is not self._held[place]:
-                self._held[place] = array
-                setattr(self, name, array)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NDArray[Any]: ...
+
+    def renew(self, arrays: list[NDArray[Any]]) -> None:
+        """Take the arrays, in the order of `FIELDS`; those that were not replaced cost a comparison."""
+        held = self._held
+        for place, array in enumerate(arrays):
+            if array is not held[place]:
+                held[place] = array
+                setattr(self, FIELDS[place][0], array)
                 self.vector[place] = array.__array_interface__["data"][0]
                 self.vector[len(FIELDS) + place] = array.size
 
 
 class ArraysType(types.Type):
-    """`Arrays` in compiled code."""
+    """`Arrays` in compiled code; its name tells one layout from another, as cached code is found by it."""
 
     def __init__(self) -> None:
-        super().__init__(name="Arrays")
+        super().__init__(name=f"Arrays[{blake2b(repr(FIELDS).encode(), digest_size=8).hexdigest()}]")
 
 
 _ARRAYS: Final = ArraysType()
@@ -111,9 +110,6 @@ class _ArraysModel(models.StructModel):
         super().__init__(manager, kind, [("vector", _VECTOR)])
 
 
-make_attribute_wrapper(ArraysType, "vector", "vector")
-
-
 @unbox(ArraysType)
 def _unbox_arrays(kind: Any, obj: Any, c: Any) -> NativeValue:
     vector = c.pyapi.object_getattr_string(obj, "vector")
@@ -124,32 +120,45 @@ def _unbox_arrays(kind: Any, obj: Any, c: Any) -> NativeValue:
     return NativeValue(made._getvalue(), is_error=inner.is_error)
 
 
-@intrinsic
-def _pointer(typingctx: Any, address: Any) -> Any:
-    """An address as a pointer."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), generate
+_PLACES: Final = {name: place for place, (name, _) in enumerate(FIELDS)}
 
 
-def _add_view(place: int, name: str, dtype: np.dtype[Any]) -> None:
-    size_at = len(FIELDS) + place
+@infer_getattr
+class _ArraysAttributes(AttributeTemplate):
+    """The types of the attributes in compiled code."""
 
-    @overload_attribute(ArraysType, name)
-    def _view(a: Any) -> Any:
-        def make(a: Any) -> Any:
-            return carray(_pointer(a.vector[place]), (a.vector[size_at],), dtype)
+    key = ArraysType
 
-        return make
-
-
-for _place, (_name, _dtype) in enumerate(FIELDS):
-    _add_view(_place, _name, _dtype)
+    def generic_resolve(self, typ: Any, attr: str) -> Any:
+        if attr not in _PLACES:
+            return None
+        return types.Array(from_dtype(FIELDS[_PLACES[attr]][1]), 1, "C")
 
 
-@njit(cache=True, nogil=True, inline="always")
+@lower_getattr_generic(ArraysType)
+def _lower_attribute(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> Any:
+    """A view of the array whose address and size stand in the vector; nobody owns it, the caller keeps it alive."""
+    kind = types.Array(from_dtype(FIELDS[_PLACES[attr]][1]), 1, "C")
+    vector = context.make_array(_VECTOR)(context, builder, builder.extract_value(value, 0)).data
+    word = context.get_constant(types.intp, _PLACES[attr])
+    size_word = context.get_constant(types.intp, len(FIELDS) + _PLACES[attr])
+    address = builder.load(builder.gep(vector, [word]))
+    size = builder.load(builder.gep(vector, [size_word]))
+    item = context.get_data_type(kind.dtype)
+    item_size = context.get_constant(types.intp, context.get_abi_sizeof(item))
+    view = context.make_array(kind)(context, builder)
+    populate_array(
+        view,
+        data=builder.inttoptr(address, item.as_pointer()),
+        shape=[size],
+        strides=[item_size],
+        itemsize=item_size,
+        meminfo=None,
+    )
+    return view._getvalue()
+
+
+@njit(**INLINED)
 def touch(
     touched: NDArray[np.int64], stamps: NDArray[np.uint8], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int
 ) -> None:
@@ -160,7 +169,7 @@ def touch(
         n_touched[table] += 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**INLINED)
 def touch_rare(touched: NDArray[np.int64], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int) -> None:
     """Note that an older row of an unstamped table changed; the caller bounds how often."""
     if place < saved[table]:

@@ -12,10 +12,11 @@ from numba import njit
 
 from engine.arrays import Arrays, touch
 from engine.credit import credit, uncredit
-from engine.evidence import click_of, direct_evidence, refresh_contact
 from engine.events import AD_ID_SLOT, EVENT_ID_SLOT, MS_PER_HOUR, N_KEYS, OBJECT_ID_SLOT, Field
+from engine.evidence import click_of, direct_evidence, refresh_contact
 from engine.hashing import SALT_REVERSES, mix
 from engine.index import find, find_next, first_slot, insert
+from engine.kernel import KERNEL
 from engine.layout import (
     CLAIM_CONVERSION,
     CLAIM_NONE,
@@ -37,7 +38,7 @@ WAIT_MS = MS_PER_HOUR
 _AD_BIT = U64(1) << U64(Field.AD_ID.value)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def take_conversion(a: Arrays, event: np.void, data: Bytes, account: int, source: int, offset: int) -> None:
     """Take a conversion or a reversal: a new one, or another event of a known id."""
     claim = find(a.claims_slots, a.claims, event["object_id"])
@@ -66,7 +67,7 @@ def take_conversion(a: Arrays, event: np.void, data: Bytes, account: int, source
     begin(a, claim)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def take_stage(a: Arrays, event: np.void, data: Bytes, account: int, source: int, value: int) -> None:
     """Take a CRM stage event: the deal was worth ``value`` micros from then on."""
     own_ad = _own_ad(a, event, data, account)
@@ -87,7 +88,7 @@ def take_stage(a: Arrays, event: np.void, data: Bytes, account: int, source: int
     begin(a, claim)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def begin(a: Arrays, claim: int) -> None:
     """Look for evidence the first time; wait if a click is named that may still come."""
     row = a.claims[claim]
@@ -100,7 +101,7 @@ def begin(a: Arrays, claim: int) -> None:
     reconsider(a, claim)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def reconsider(a: Arrays, claim: int) -> None:
     """Look at a claim's evidence again and move every credit that hangs on it."""
     row = a.claims[claim]
@@ -120,7 +121,7 @@ def reconsider(a: Arrays, claim: int) -> None:
     credit(a, claim)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _credit_contact(a: Arrays, contact: int, but: int) -> None:
     """Bring up to date the credit of all other claims of a contact that live on what it lends."""
     link = a.contacts[contact]["head"]
@@ -130,7 +131,7 @@ def _credit_contact(a: Arrays, contact: int, but: int) -> None:
         link = a.claims[link]["next_of_contact"]
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def reconsider_watchers(a: Arrays, h: np.uint64) -> None:
     """Ask every claim that names this key hash to look again."""
     at = first_slot(a.watches_slots, h)
@@ -143,7 +144,7 @@ def reconsider_watchers(a: Arrays, h: np.uint64) -> None:
         link, at = find_next(a.watches_slots, a.watches, h, at)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _own_ad(a: Arrays, event: np.void, data: Bytes, account: int) -> int:
     if event["mask"] & _AD_BIT == U64(0) or event["reverses"] != U64(0):
         return -1
@@ -152,7 +153,7 @@ def _own_ad(a: Arrays, event: np.void, data: Bytes, account: int) -> int:
     return ad
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _fill(a: Arrays, claim: int, event: np.void, data: Bytes, account: int, source: int, own_ad: int) -> None:
     row = a.claims[claim]
     row["hash"] = event["object_id"]
@@ -192,7 +193,7 @@ def _fill(a: Arrays, claim: int, event: np.void, data: Bytes, account: int, sour
     touch(a.claims_touched, a.claims_stamps, a.saved, a.n_touched, T_CLAIMS, claim)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _speaks(a: Arrays, event: np.void, data: Bytes, claim: int, source: int) -> bool:
     row = a.claims[claim]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
@@ -205,7 +206,7 @@ def _speaks(a: Arrays, event: np.void, data: Bytes, claim: int, source: int) -> 
     return order < 0
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _join_contact(a: Arrays, claim: int, event: np.void) -> None:
     h = event["contact"]
     if h == U64(0):
@@ -224,7 +225,7 @@ def _join_contact(a: Arrays, claim: int, event: np.void) -> None:
     touch(a.contacts_touched, a.contacts_stamps, a.saved, a.n_touched, T_CONTACTS, place)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _deal_of(a: Arrays, event: np.void, account: int, text: int) -> int:
     place = find(a.deals_slots, a.deals, event["object_id"])
     if place >= 0:
@@ -245,7 +246,7 @@ def _deal_of(a: Arrays, event: np.void, account: int, text: int) -> int:
     return place
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _watch(a: Arrays, h: np.uint64, claim: int) -> None:
     at = a.used[T_WATCHES]
     a.used[T_WATCHES] = at + 1
@@ -254,7 +255,7 @@ def _watch(a: Arrays, h: np.uint64, claim: int) -> None:
     insert(a.watches_slots, h, at)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _watch_keys(a: Arrays, claim: int) -> None:
     for k in range(N_KEYS):
         h = a.claims[claim]["keys"][k]
@@ -262,7 +263,7 @@ def _watch_keys(a: Arrays, claim: int) -> None:
             _watch(a, h, claim)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _withdraw(a: Arrays, claim: int) -> None:
     """Undo all that a claim did, before another event of its id speaks for it."""
     row = a.claims[claim]

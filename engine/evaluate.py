@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from engine.arrays import Arrays
+from engine.kernel import KERNEL
 from engine.layout import T_ACCOUNTS, T_ADS
 from engine.posterior import gamma_below, return_posterior
 from engine.texts import skip_text
@@ -62,7 +63,7 @@ ASSESSMENT: Final = np.dtype(
 """What the evaluation of one ad came to."""
 
 
-@njit(cache=True, nogil=True, error_model="python")
+@njit(**KERNEL)
 def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[Any]) -> int:
     """Assess all ads; write those with something to say to ``out`` and return their number.
 
@@ -79,13 +80,14 @@ def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[An
         changed = found["verdict"] != row["verdict"] or found["reason"] != row["reason"]
         due = found["verdict"] != _HOLD and now_ms - row["decided_ms"] >= a.rules[row["account"]]["act_every_ms"]
         if changed or due:
+            believe(a, found)
             count += 1
     return count
 
 
-@njit(cache=True, nogil=True, error_model="python")
+@njit(**KERNEL)
 def assess(a: Arrays, ad: int, now_ms: int, units: NDArray[np.float64], found: np.void) -> None:
-    """Assess one ad into ``found`` (an ASSESSMENT row)."""
+    """Assess one ad into ``found`` (an ASSESSMENT row); its posterior only as far as the verdict needs it."""
     row = a.ads[ad]
     account = np.int64(row["account"])
     rule = a.rules[account]
@@ -103,16 +105,22 @@ def assess(a: Arrays, ad: int, now_ms: int, units: NDArray[np.float64], found: n
     found["value_micros"] = value
     found["zone"] = in_zone(rule, live, row["spend_micros"])
     found["unit_micros"], found["shape"], found["rate"], found["p_below"] = unit, 0.0, 0.0, -1.0
-    if unit > 0.0:
-        break_even = rule["break_even_ppm"] / PPM
-        shape, rate = return_posterior(value, row["spend_micros"], unit, break_even)
-        found["shape"], found["rate"] = shape, rate
-        found["p_below"] = gamma_below(shape, break_even * rate)
-    found["verdict"], found["reason"] = _judge(rule, row, found)
+    found["verdict"], found["reason"] = _judge(a, rule, row, found)
 
 
-@njit(cache=True, nogil=True, error_model="python")
-def _judge(rule: np.void, row: np.void, found: np.void) -> tuple[int, int]:
+@njit(**KERNEL)
+def believe(a: Arrays, found: np.void) -> None:
+    """Fill the posterior of an assessed ad; none while no typical value is known."""
+    if found["unit_micros"] <= 0.0:
+        return
+    break_even = a.rules[found["account"]]["break_even_ppm"] / PPM
+    spend = a.ads[found["ad"]]["spend_micros"]
+    found["shape"], found["rate"] = return_posterior(found["value_micros"], spend, found["unit_micros"], break_even)
+    found["p_below"] = gamma_below(found["shape"], break_even * found["rate"])
+
+
+@njit(**KERNEL)
+def _judge(a: Arrays, rule: np.void, row: np.void, found: np.void) -> tuple[int, int]:
     if row["holdout"] == 1:
         return _HOLD, _HOLDOUT
     if row["status"] == STATUS_PAUSED:
@@ -123,10 +131,11 @@ def _judge(rule: np.void, row: np.void, found: np.void) -> tuple[int, int]:
         return _HOLD, _NO_SPEND
     if rule["policy"] == POLICY_THRESHOLDS:
         return judge_by_thresholds(rule, found["value_micros"], row["spend_micros"])
+    believe(a, found)
     return _judge_by_posterior(rule, row["spend_micros"], found)
 
 
-@njit(cache=True, nogil=True, error_model="python")
+@njit(**KERNEL)
 def _judge_by_posterior(rule: np.void, spend_micros: int, found: np.void) -> tuple[int, int]:
     """Propose a kill only when break-even is all but excluded and could have shown itself; else move gently."""
     if found["unit_micros"] <= 0.0:
@@ -142,17 +151,18 @@ def _judge_by_posterior(rule: np.void, spend_micros: int, found: np.void) -> tup
     return _HOLD, _EVEN
 
 
-@njit(cache=True, nogil=True, error_model="python")
+@njit(**KERNEL)
 def typical_units(a: Arrays, units: NDArray[np.float64]) -> None:
-    """Fill the typical unit of value of each account: its mean conversion, its first paying stage (0 where unknown)."""
-    n = a.used[T_ACCOUNTS]
-    revenue = np.zeros(n, np.int64)
-    conversions = np.zeros(n, np.int64)
+    """Fill the typical unit of value of each account: its mean conversion, its first paying stage (0 where unknown).
+
+    ``units`` is float64[n_accounts, 2], zeroed; sums are exact up to 2**53 micros.
+    """
     for ad in range(a.used[T_ADS]):
-        revenue[a.ads[ad]["account"]] += a.ads[ad]["revenue_micros"]
-        conversions[a.ads[ad]["account"]] += a.ads[ad]["conversions"]
-    for account in range(n):
-        units[account, 0] = revenue[account] / conversions[account] if conversions[account] > 0 and revenue[account] > 0 else 0.0
+        units[a.ads[ad]["account"], 0] += float(a.ads[ad]["revenue_micros"])
+        units[a.ads[ad]["account"], 1] += float(a.ads[ad]["conversions"])
+    for account in range(a.used[T_ACCOUNTS]):
+        revenue, conversions = units[account, 0], units[account, 1]
+        units[account, 0] = revenue / conversions if conversions > 0.0 and revenue > 0.0 else 0.0
         units[account, 1] = 0.0
         rule = a.rules[account]
         for i in range(rule["stage_at"], rule["stage_at"] + rule["stage_count"]):
@@ -161,7 +171,7 @@ def typical_units(a: Arrays, units: NDArray[np.float64]) -> None:
                 units[account, 1] = value
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def flips(
     rules: NDArray[Any],
     values: NDArray[np.int64],
@@ -179,7 +189,7 @@ def flips(
         to_kill[i] = max(np.int64(0), max(rule["kill_spend_micros"] + 1, kill_at) - spends[i])
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> int:
     """Write four names a row (tenant, account, ad, budget entity or nothing), a line feed behind each.
 
@@ -196,7 +206,7 @@ def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _write_name(texts: NDArray[np.uint8], place: int, out: NDArray[np.uint8], at: int) -> int:
     size = np.int64(texts[place]) if place >= 0 else np.int64(0)
     if at + size + 1 <= out.size:

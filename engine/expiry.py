@@ -30,6 +30,8 @@ def drop_expired(shard: Shard) -> None:
     if now_ms - int(shard.row["dropped_ms"]) < LOOK_EVERY_MS:
         return
     shard.row["dropped_ms"] = now_ms
+    if max(shard.tables["clicks"].used, shard.tables["seen"].used) < WORTH_ROWS:
+        return
     arrays = shard.arrays()
     horizons = _horizons(shard, now_ms)
     clicks = int(_expired_clicks(arrays, horizons))

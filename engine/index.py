@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from engine.kernel import KERNEL
+
 LOAD_MAX: Final = 0.7
 U64 = np.uint64
 _LOW: Final = U64(0xFFFFFFFF)
@@ -29,7 +31,7 @@ def slots_for(rows: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def insert(slots: Slots, h: np.uint64, place: int) -> None:
     """Add a row's place under its hash; the caller keeps the load below the limit."""
     mask = U64(slots.size - 1)
@@ -39,7 +41,7 @@ def insert(slots: Slots, h: np.uint64, place: int) -> None:
     slots[at] = (h & _HIGH) | U64(place + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def find(slots: Slots, rows: NDArray[Any], h: np.uint64) -> int:
     """The place of the first row with this hash, or -1."""
     mask = U64(slots.size - 1)
@@ -55,7 +57,7 @@ def find(slots: Slots, rows: NDArray[Any], h: np.uint64) -> int:
         at = (at + U64(1)) & mask
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def find_next(slots: Slots, rows: NDArray[Any], h: np.uint64, at: np.uint64) -> tuple[int, np.uint64]:
     """The next row with this hash at or behind slot ``at`` (start with `first_slot`): (place or -1, where to go on)."""
     mask = U64(slots.size - 1)
@@ -70,13 +72,13 @@ def find_next(slots: Slots, rows: NDArray[Any], h: np.uint64, at: np.uint64) -> 
         at = (at + U64(1)) & mask
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def first_slot(slots: Slots, h: np.uint64) -> np.uint64:
     """Where a walk over equal hashes begins."""
     return h & U64(slots.size - 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def build(slots: Slots, rows: NDArray[Any], used: int) -> None:
     """Fill empty ``slots`` with the first ``used`` rows, in their order; rows with hash 0 are left out."""
     for place in range(used):
@@ -85,7 +87,7 @@ def build(slots: Slots, rows: NDArray[Any], used: int) -> None:
             insert(slots, h, place)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def build_latest(slots: Slots, rows: NDArray[Any], used: int) -> None:
     """As `build`, but of rows with equal hashes only the last is found."""
     mask = U64(slots.size - 1)
@@ -102,7 +104,7 @@ def build_latest(slots: Slots, rows: NDArray[Any], used: int) -> None:
         slots[at] = (h & _HIGH) | U64(place + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def replace(slots: Slots, rows: NDArray[Any], h: np.uint64, place: int) -> None:
     """Let the hash lead to ``place`` from now on (insert it where it is new)."""
     mask = U64(slots.size - 1)

@@ -13,11 +13,12 @@ from engine.arrays import Arrays, touch
 from engine.credit import credit
 from engine.hashing import SALT_REVERSES, mix
 from engine.index import find, find_next, first_slot
+from engine.kernel import KERNEL
 from engine.layout import CLAIM_CONVERSION, CLAIM_NONE, CLAIM_REVERSAL, T_CLAIMS, T_TEXTS
 from engine.texts import Bytes, put_raw
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def apply_reversal(a: Arrays, claim: int) -> bool:
     """Take a reversal's amount from the conversion it names, if that is known."""
     row = a.claims[claim]
@@ -33,7 +34,7 @@ def apply_reversal(a: Arrays, claim: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def apply_waiting_reversals(a: Arrays, claim: int) -> None:
     """Apply all reversals that name this conversion, which has just come (or come anew)."""
     h = mix(a.claims[claim]["hash"], SALT_REVERSES)
@@ -51,7 +52,7 @@ def apply_waiting_reversals(a: Arrays, claim: int) -> None:
         link, at = find_next(a.watches_slots, a.watches, h, at)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _counted(a: Arrays, h: np.uint64, until: int, reversal: int) -> bool:
     """Whether an earlier watch of the same hash led to the same reversal already (its event was replaced)."""
     at = first_slot(a.watches_slots, h)
@@ -63,7 +64,7 @@ def _counted(a: Arrays, h: np.uint64, until: int, reversal: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def wait_as_reversal(a: Arrays, claim: int, event: np.void, data: Bytes, offset: int) -> None:
     row = a.claims[claim]
     row["waiting"] = 1
@@ -79,7 +80,7 @@ def wait_as_reversal(a: Arrays, claim: int, event: np.void, data: Bytes, offset:
     account["oldest_reversal_ms"] = min(account["oldest_reversal_ms"], row["occurred_at_ms"])
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def withdraw_reversal(a: Arrays, claim: int) -> None:
     """Give back what a reversal took, before another event of its id speaks for it."""
     row = a.claims[claim]

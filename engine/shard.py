@@ -16,7 +16,7 @@ from engine.arrays import RULE, STAGE, Arrays, as_text, text_at
 from engine.config import AccountConfig, EngineConfig
 from engine.events import MS_PER_DAY, MS_PER_HOUR
 from engine.hashing import hash_text
-from engine.index import build, build_latest, insert, slots_for
+from engine.index import LOAD_MAX, build, build_latest, insert, slots_for
 from engine.layout import INDEXED, NAMES, NEVER_MS, SHARD, TABLES
 from engine.table import Table
 
@@ -25,6 +25,12 @@ _GRID_MS = {"any": 1, "hour": MS_PER_HOUR, "day": MS_PER_DAY}
 _ZONE_RULES = ("or", "and", "days")
 _MODES = ("direct", "pipeline")
 ACT_EVERY_MS = 6 * MS_PER_HOUR
+_ROOM = (
+    ("ads", 1), ("sources", 1), ("clicks", 1), ("keys", 6), ("seen", 1), ("claims", 1), ("deals", 1), ("contacts", 1),
+    ("watches", 8), ("spends", 1),
+)  # fmt: skip
+"""The most rows of each table that one event can append."""
+_NEVER_TOUCHED = ("sources", "keys", "watches")
 
 
 class Shard:
@@ -50,12 +56,8 @@ class Shard:
         self.rules = np.zeros(0, RULE)
         self.stages = np.zeros(0, STAGE)
         self.account_configs: list[AccountConfig] = []
-        self._arrays: Arrays | None = None
-        self._counts = {name: np.zeros(len(NAMES), np.int64) for name in ("used", "base", "saved", "n_touched")}
-        shard = self.tables["shard"]
-        shard.reserve(1)
-        shard.rows[0] = np.zeros(1, SHARD)[0]
-        shard.used = 1
+        self._arrays = Arrays()
+        self._counts = [np.zeros(len(NAMES), np.int64) for _ in ("used", "base", "saved", "n_touched")]
         self.rebuild()
 
     @property
@@ -65,6 +67,11 @@ class Shard:
 
     def rebuild(self) -> None:
         """Derive indexes, rules and waits from the tables (after recovery, or a change of configuration)."""
+        shard = self.tables["shard"]
+        if not shard.used:
+            shard.reserve(1)
+            shard.rows[0] = np.zeros(1, SHARD)[0]
+            shard.used = 1
         for name in INDEXED:
             self.index(name)
         claims = self.tables["claims"].live()
@@ -89,6 +96,24 @@ class Shard:
         (build_latest if name == "seen" else build)(slots, table.rows, table.used)
         self.slots[name] = slots
 
+    def make_room(self, events: int, text: int) -> None:
+        """Make room for ``events`` events with ``text`` bytes of texts, whatever they are."""
+        if not self._has_room(events, text):
+            rows = {name: each * events for name, each in _ROOM} | {"texts": text, "click_texts": text}
+            self.reserve(rows, {name: 8 * events for name in ("clicks", "seen", "spends")})
+
+    def _has_room(self, events: int, text: int) -> bool:
+        for name, each in _ROOM:
+            table = self.tables[name]
+            need = table.used + each * events
+            if need > table.rows.size or need > self.slots[name].size * LOAD_MAX:
+                return False
+            marks = need if table.stamped else table.n_touched + 8 * events
+            if marks > table.touched.size and name not in _NEVER_TOUCHED:
+                return False
+        waits = int(self.n_pending[0]) + events <= self.pending.size
+        return waits and all(self.tables[t].rows.size - self.tables[t].used >= text for t in ("texts", "click_texts"))
+
     def reserve(self, rows: dict[str, int], touches: dict[str, int]) -> None:
         """Make room for appended and touched rows in tables, indexes and waits."""
         for name, more in rows.items():
@@ -101,32 +126,30 @@ class Shard:
 
     def arrays(self) -> Arrays:
         """Bundle the arrays for a kernel; hand the bundle to `settle` when the kernel is done."""
-        found: dict[str, NDArray[Any]] = {
-            "pending": self.pending,
-            "n_pending": self.n_pending,
-            "rules": self.rules,
-            "stages": self.stages,
-        } | self._counts
-        for place, (name, table) in enumerate(self.tables.items()):
-            found[name] = table.rows
-            found[f"{name}_touched"] = table.touched
-            if table.stamped:
-                found[f"{name}_stamps"] = table.stamps
-            self._counts["used"][place] = table.used
-            self._counts["base"][place] = table.base
-            self._counts["saved"][place] = table.saved
-            self._counts["n_touched"][place] = table.n_touched
-        for name, slots in self.slots.items():
-            found[f"{name}_slots"] = slots
-        if self._arrays is None:
-            self._arrays = Arrays(found)
-        else:
-            self._arrays.renew(found)
+        tables = list(self.tables.values())
+        used, base, saved, n_touched = self._counts
+        used[:] = [table.used for table in tables]
+        base[:] = [table.base for table in tables]
+        saved[:] = [table.saved for table in tables]
+        n_touched[:] = [table.n_touched for table in tables]
+        self._arrays.renew(
+            [
+                *(table.rows for table in tables),
+                *(self.slots[name] for name in INDEXED),
+                *(table.stamps for table in tables if table.stamped),
+                *(table.touched for table in tables),
+                *self._counts,
+                self.pending,
+                self.n_pending,
+                self.rules,
+                self.stages,
+            ]
+        )
         return self._arrays
 
     def settle(self, arrays: Arrays) -> None:
         """Take back the counts that a kernel changed."""
-        used, touched = self._counts["used"].tolist(), self._counts["n_touched"].tolist()
+        used, touched = arrays.used.tolist(), arrays.n_touched.tolist()
         for place, table in enumerate(self.tables.values()):
             table.used = used[place]
             table.n_touched = touched[place]

@@ -26,12 +26,6 @@ from engine.shard import Shard
 from engine.waits import CLOSE_ALL, CLOSE_DUE, SWEEP_REVERSALS, close_waits
 
 SLICE_EVENTS: Final = 4096
-_KIND_ROOM: Final = {
-    Kind.CLICK: {"clicks": 1, "keys": 6, "ads": 1},
-    Kind.CONVERSION: {"claims": 1, "contacts": 1, "watches": 8, "ads": 1},
-    Kind.CRM_STAGE: {"claims": 1, "contacts": 1, "watches": 8, "ads": 1, "deals": 1},
-    Kind.SPEND: {"spends": 1, "ads": 1},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +111,9 @@ def _take_lines(shard: Shard, lines: Lines, output: Output) -> None:
 
 
 def _reserve(shard: Shard, events: Events) -> None:
-    """Make room for the most that these events can append or touch."""
-    n = events.size
-    counts = np.bincount(events["kind"], minlength=8)
-    rows = {"seen": n, "sources": n, "accounts": 0, "entities": 0, "changes": 0}
-    for kind, room in _KIND_ROOM.items():
-        for name, each in room.items():
-            rows[name] = rows.get(name, 0) + each * int(counts[kind])
-    texts = int(events["text_size"].sum()) + 8 * n
-    reversals = events["reverses"] != 0
-    rows["click_texts"] = texts
-    rows["texts"] = 2 * texts + int(events["line_size"][reversals].sum()) + 8 * n
-    shard.reserve(rows, {"clicks": 8 * n, "seen": n, "spends": n})
+    """Make room for the most that these events can append: their ids twice, and the whole line of a reversal."""
+    size = int(events["line_at"][-1]) + int(events["line_size"][-1]) - int(events["line_at"][0])
+    shard.make_room(events.size, 2 * (size + int(events["text_size"].max()) + 16 * events.size))
 
 
 def _meet_account(shard: Shard, lines: Lines, place: int) -> int:

@@ -8,12 +8,13 @@ places in ``touched``; both are absolute row images, so applying a change twice 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[Any]
+STEP_ROWS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ class Table:
         self.touched = np.zeros(0, np.int64)
 
     def reserve(self, more: int, touches: int = 0) -> None:
-        """Make room for ``more`` appended rows and ``touches`` touched ones, growing by an eighth at least."""
+        """Make room for ``more`` appended rows and ``touches`` touched ones, growing by an eighth at least, a small table more."""
         need = self.used + more
         if need > self.rows.size:
-            size = max(need, self.rows.size + self.rows.size // 8, 64)
+            size = max(need, self.rows.size + max(self.rows.size // 8, min(self.rows.size, STEP_ROWS)), 64)
             self.rows = _grown(self.rows, size, self.used)
             if self.stamped:
                 self.stamps = _grown(self.stamps, size, self.used)

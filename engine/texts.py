@@ -10,10 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from engine.kernel import KERNEL
+
 Bytes = NDArray[np.uint8]
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def put_text(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     """Write one text at place ``at``; returns the place behind it."""
     texts[at] = np.uint8(size)
@@ -22,7 +24,7 @@ def put_text(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     return at + 1 + size
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def put_raw(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     """Write a raw line (four length bytes, little end first) at place ``at``; returns the place behind it."""
     for i in range(4):
@@ -32,13 +34,13 @@ def put_raw(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     return at + 4 + size
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def skip_text(texts: Bytes, at: int) -> int:
     """The place behind the text at ``at``."""
     return at + 1 + np.int64(texts[at])
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def compare(one: Bytes, at: int, size: int, other: Bytes, other_at: int, other_size: int) -> int:
     """-1, 0, 1 as the first span of bytes sorts before, equals, sorts behind the second."""
     for i in range(min(size, other_size)):
@@ -49,7 +51,7 @@ def compare(one: Bytes, at: int, size: int, other: Bytes, other_at: int, other_s
     return -1 if size < other_size else 1
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def compare_texts(texts: Bytes, at: int, other: int) -> int:
     """`compare` of two stored texts of one table."""
     return compare(texts, at + 1, np.int64(texts[at]), texts, other + 1, np.int64(texts[other]))

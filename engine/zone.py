@@ -10,12 +10,14 @@ from typing import Final
 import numpy as np
 from numba import njit
 
+from engine.kernel import KERNEL
+
 RULE_OR: Final = 0
 RULE_AND: Final = 1
 RULE_DAYS: Final = 2
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def in_zone(rule: np.void, live_ms: int, spend_micros: int) -> bool:
     """Whether an ad is protected.
 

@@ -68,11 +68,8 @@ class ShardEngine:
         store.acquire(wait_s)
         self.shard = Shard(store.shard, config)
         loaded = store.load(self.shard.tables)
-        if loaded.seq == 0:
-            self.shard = Shard(store.shard, config)
-            store.tables = self.shard.tables
         self.shard.rebuild()
-        self._applied = dict(loaded.offsets)
+        self._seen = dict(loaded.offsets)
         self._offsets: dict[str, int] = {}
         self._outbox: list[Numbered] = []
         self._dead: list[Numbered] = []
@@ -102,7 +99,6 @@ class ShardEngine:
             return None
         reply = self._store.commit(self._offsets, self._outbox, self._dead, self._summaries)
         self._heed(reply)
-        self._applied |= self._offsets
         done = Commit(self._store.shard, self.events, *self._counts[1:])
         self._offsets, self._outbox, self._dead, self._summaries = {}, [], [], {}
         self._counts = [0, 0, 0, 0]
@@ -132,14 +128,14 @@ class ShardEngine:
     def _fresh(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Leave out entries that the state has already."""
         for entry in entries:
-            at = self._offsets.get(entry.stream, self._applied.get(entry.stream, 0))
+            at = self._seen.get(entry.stream, 0)
             if entry.offset <= at:
                 continue
             if entry.offset != at + 1:
                 message = f"{entry.stream}: entries {at + 1} to {entry.offset - 1} are missing; nothing was decided"
                 raise StandDown(message)
-            # Seen by `items_of` one by one, so the next entry's predecessor is this one even within a group.
-            self._offsets[entry.stream] = entry.offset
+            # Kept apart from the offsets to commit: entries are read ahead, in groups, before they are decided.
+            self._seen[entry.stream] = entry.offset
             yield entry
 
     def _keep(self, output: Output) -> None:

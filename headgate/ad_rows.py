@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.decision import posterior
-from engine.evaluate import ASSESSMENT, assess, typical_units
+from engine.evaluate import ASSESSMENT, assess, believe, typical_units
 from engine.shard import Shard
 from engine.verdict import reason_word, verdict_word
 
@@ -31,6 +31,7 @@ def ad_rows(shard: Shard) -> list[dict[str, Any]]:
     rows = []
     for place, ad in enumerate(shard.tables["ads"].live()):
         assess(arrays, place, now_ms, units, found[0])
+        believe(arrays, found[0])
         rows.append(_row(shard, ad, found[0]))
     return rows
 

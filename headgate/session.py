@@ -72,8 +72,6 @@ class Session:
 
         found = Shard(shard, self.config)
         loaded = self.store(shard).peek(found.tables)
-        if loaded.seq == 0:  # nothing was ever committed: loading left the tables without even the shard's own row
-            return Shard(shard, self.config), loaded
         found.rebuild()
         return found, loaded
 
