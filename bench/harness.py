@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, NoReturn
 
 from headgate.refusal import Refused
 
@@ -72,24 +73,92 @@ def fine_cpu_of(pid: int) -> float:
     return sum(int(line.split()[0]) for line in threads) / 1e9
 
 
+class Child:
+    """``module:function`` with keyword arguments in a fresh interpreter; ended at the end of a ``with`` block.
+
+    Parameters
+    ----------
+    place : str. given : what JSON can say.
+    """
+
+    def __init__(self, place: str, **given: Any) -> None:
+        path = os.pathsep.join([str(HOUSE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        self._place = place
+        self._said = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.child", place, json.dumps(given)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+        )
+
+    def __enter__(self) -> Child:
+        """Use it in a ``with`` block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it if it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._said.close()
+
+    def line(self) -> str:
+        """The next line it prints.
+
+        Raises
+        ------
+        Refused with its last words if it ended instead.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._fail()
+        return line.strip()
+
+    def answer(self) -> dict[str, Any]:
+        """What it prints last, once it has ended.
+
+        Raises
+        ------
+        Refused with its last words if it failed.
+        """
+        assert self._process.stdout is not None
+        lines = self._process.stdout.read().splitlines()
+        if self._process.wait() or not lines:
+            self._fail()
+        answer: dict[str, Any] = json.loads(lines[-1])
+        return answer
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        self._process.terminate()
+
+    def _fail(self) -> NoReturn:
+        self._process.wait()
+        self._said.seek(0)
+        said = self._said.read()
+        if os.environ.get("HEADGATE_DEBUG", "") not in {"", "0"}:
+            sys.stderr.write(said)
+        words = said.strip().splitlines() or ["it said nothing"]
+        message = f"bench: {self._place} failed ({words[-1]}); HEADGATE_DEBUG=1 shows all of it"
+        raise Refused(message)
+
+
 def in_child(place: str, **given: Any) -> dict[str, Any]:
-    """Call ``module:function`` with keyword arguments in a fresh interpreter; its answer comes back as JSON.
+    """Call ``module:function`` in a fresh interpreter and wait for its answer, one JSON object.
 
     Raises
     ------
     Refused with the child's last words if it failed.
     """
-    path = os.pathsep.join([str(HOUSE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    command = [sys.executable, "-m", "bench.child", place, json.dumps(given)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
-    if done.returncode:
-        if os.environ.get("HEADGATE_DEBUG", "") not in {"", "0"}:
-            sys.stderr.write(done.stderr)
-        words = done.stderr.strip().splitlines() or ["it said nothing"]
-        message = f"bench: {place} failed ({words[-1]}); HEADGATE_DEBUG=1 shows all of it"
-        raise Refused(message)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    with Child(place, **given) as child:
+        return child.answer()
 
 
 @contextmanager

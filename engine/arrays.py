@@ -96,6 +96,7 @@ class ArraysType(types.Type):
 
 
 _ARRAYS: Final = ArraysType()
+Arrays._numba_type_ = _ARRAYS  # found by numba's dispatcher without a call into Python
 _VECTOR: Final = types.Array(types.int64, 1, "C")
 
 

@@ -69,9 +69,10 @@ def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[An
 
     Parameters
     ----------
-    units : float64[n_accounts, 2], typical value of a conversion (column 0) and of a first paying stage (column 1), 0 unknown.
+    units : float64[n_accounts, 2], zeroed; filled by `typical_units`.
     out : ASSESSMENT[>= n_ads], filled from the front, in the order of the ads.
     """
+    typical_units(a, units)
     count = 0
     for ad in range(a.used[T_ADS]):
         row = a.ads[ad]

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from engine.kernel import KERNEL
 
 LOAD_MAX: Final = 0.7
+SLOTS_MIN: Final = 1024
+SLOTS_STEP: Final = 65_536
+"""Below this an index grows fourfold: building it again is dear, its slots are cheap."""
 U64 = np.uint64
 _LOW: Final = U64(0xFFFFFFFF)
 _HIGH: Final = U64(0xFFFFFFFF00000000)
@@ -25,9 +28,9 @@ Slots = NDArray[np.uint64]
 
 def slots_for(rows: int) -> int:
     """How many slots (a power of two) keep ``rows`` rows under the load limit."""
-    size = 64
+    size = SLOTS_MIN
     while size * LOAD_MAX < rows:
-        size *= 2
+        size *= 4 if size < SLOTS_STEP else 2
     return size
 
 

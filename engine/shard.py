@@ -56,8 +56,13 @@ class Shard:
         self.rules = np.zeros(0, RULE)
         self.stages = np.zeros(0, STAGE)
         self.account_configs: list[AccountConfig] = []
+        self.scratch: NDArray[Any] = np.zeros(0, np.uint8)  # where an evaluation writes
         self._arrays = Arrays()
-        self._counts = [np.zeros(len(NAMES), np.int64) for _ in ("used", "base", "saved", "n_touched")]
+        self._ordered = list(self.tables.values())
+        self._columns = np.zeros((4, len(NAMES)), np.int64)  # used, base, saved, n_touched of each table
+        self._counts = self._columns.T
+        self._version = 0
+        self._bundled = -1
         self.rebuild()
 
     @property
@@ -72,6 +77,7 @@ class Shard:
             shard.reserve(1)
             shard.rows[0] = np.zeros(1, SHARD)[0]
             shard.used = 1
+        self._version += 1
         for name in INDEXED:
             self.index(name)
         claims = self.tables["claims"].live()
@@ -95,6 +101,7 @@ class Shard:
         slots = np.zeros(need, np.uint64)
         (build_latest if name == "seen" else build)(slots, table.rows, table.used)
         self.slots[name] = slots
+        self._version += 1
 
     def make_room(self, events: int, text: int) -> None:
         """Make room for ``events`` events with ``text`` bytes of texts, whatever they are."""
@@ -123,22 +130,23 @@ class Shard:
         waits = int(self.n_pending[0]) + rows.get("claims", 0)
         if waits > self.pending.size:
             self.pending = np.concatenate([self.pending, np.zeros(waits, np.int64)])
+            self._version += 1
 
     def arrays(self) -> Arrays:
         """Bundle the arrays for a kernel; hand the bundle to `settle` when the kernel is done."""
-        tables = list(self.tables.values())
-        used, base, saved, n_touched = self._counts
-        used[:] = [table.used for table in tables]
-        base[:] = [table.base for table in tables]
-        saved[:] = [table.saved for table in tables]
-        n_touched[:] = [table.n_touched for table in tables]
+        tables = self._ordered
+        self._counts[:] = [(table.used, table.base, table.saved, table.n_touched) for table in tables]
+        version = self._version + sum([table.version for table in tables])
+        if version == self._bundled:
+            return self._arrays
+        self._bundled = version
         self._arrays.renew(
             [
                 *(table.rows for table in tables),
                 *(self.slots[name] for name in INDEXED),
                 *(table.stamps for table in tables if table.stamped),
                 *(table.touched for table in tables),
-                *self._counts,
+                *self._columns,
                 self.pending,
                 self.n_pending,
                 self.rules,
@@ -149,10 +157,9 @@ class Shard:
 
     def settle(self, arrays: Arrays) -> None:
         """Take back the counts that a kernel changed."""
-        used, touched = arrays.used.tolist(), arrays.n_touched.tolist()
-        for place, table in enumerate(self.tables.values()):
-            table.used = used[place]
-            table.n_touched = touched[place]
+        for table, (used, _, _, touched) in zip(self._ordered, self._counts.tolist(), strict=True):
+            table.used = used
+            table.n_touched = touched
 
     def touch_all(self, name: str, places: NDArray[Any]) -> None:
         """Note that several older rows of a stamped table changed."""
@@ -232,6 +239,7 @@ class Shard:
         rule["scale_roas_ppm"] = config.thresholds.scale_roas_ppm
         rule["break_even_ppm"] = config.break_even_ppm
         rule["act_every_ms"] = ACT_EVERY_MS
+        self._version += 1
         self.rules = np.concatenate([self.rules, rule])
         self.stages = np.concatenate([self.stages, *stages])
         self.account_configs.append(config)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.arrays import raw_at
 from engine.catalog import take_catalog, take_control, take_outcome
 from engine.command import Command
-from engine.evaluate import ASSESSMENT, evaluate, typical_units, write_names
+from engine.evaluate import ASSESSMENT, evaluate, write_names
 from engine.events import ACCOUNT_SLOT, FUTURE_SLACK_MS, LATENESS_MS, TENANT_SLOT, Events, Field, Kind, Refusal
 from engine.expiry import drop_expired
 from engine.index import find
@@ -26,6 +26,7 @@ from engine.shard import Shard
 from engine.waits import CLOSE_ALL, CLOSE_DUE, SWEEP_REVERSALS, close_waits
 
 SLICE_EVENTS: Final = 4096
+TEXT_SPARE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ def step(shard: Shard, items: Sequence[Lines | Tick]) -> Output:
 
 def _take_lines(shard: Shard, lines: Lines, output: Output) -> None:
     events = lines.events
+    refused = int(shard.row["refused"])
     start = 0
     while start < events.size:
         stop = min(start + SLICE_EVENTS, events.size)
@@ -107,13 +109,14 @@ def _take_lines(shard: Shard, lines: Lines, output: Output) -> None:
             if why != DONE:
                 start += 1
                 _sweep_if_due(shard, lines, output, int(events[start - 1]["account"]))
-    _bury(shard, lines, output)
+    if int(shard.row["refused"]) > refused:
+        _bury(shard, lines, output)
 
 
 def _reserve(shard: Shard, events: Events) -> None:
     """Make room for the most that these events can append: their ids twice, and the whole line of a reversal."""
     size = int(events["line_at"][-1]) + int(events["line_size"][-1]) - int(events["line_at"][0])
-    shard.make_room(events.size, 2 * (size + int(events["text_size"].max()) + 16 * events.size))
+    shard.make_room(events.size, 2 * size + 32 * events.size + TEXT_SPARE)
 
 
 def _meet_account(shard: Shard, lines: Lines, place: int) -> int:
@@ -229,8 +232,9 @@ def _evaluate(shard: Shard, tick: Tick, output: Output) -> None:
     ads = shard.tables["ads"]
     arrays = shard.arrays()
     units = np.zeros((shard.tables["accounts"].used, 2))
-    typical_units(arrays, units)
-    found = np.zeros(ads.used + 1, ASSESSMENT)
+    if shard.scratch.size <= ads.used:
+        shard.scratch = np.zeros(2 * ads.used + 64, ASSESSMENT)
+    found = shard.scratch
     count = evaluate(arrays, int(shard.row["now_ms"]), units, found)
     shard.row["evaluated_ms"] = shard.row["now_ms"]
     if not count:

@@ -51,7 +51,10 @@ class Table:
     stamped : bool, whether a row may be touched many times between commits; then ``stamps`` keeps it to once.
     """
 
-    __slots__ = ("base", "dtype", "n_touched", "name", "rows", "saved", "saved_base", "stamped", "stamps", "touched", "used")
+    __slots__ = (
+        "base", "dtype", "n_touched", "name", "rows", "saved", "saved_base", "stamped", "stamps", "touched", "used",
+        "version",
+    )  # fmt: skip
 
     def __init__(self, name: str, dtype: np.dtype[Any], *, stamped: bool) -> None:
         self.name = name
@@ -65,6 +68,7 @@ class Table:
         self.rows: Rows = np.zeros(0, dtype)
         self.stamps = np.zeros(0, np.uint8)
         self.touched = np.zeros(0, np.int64)
+        self.version = 0  # counts replaced arrays
 
     def reserve(self, more: int, touches: int = 0) -> None:
         """Make room for ``more`` appended rows and ``touches`` touched ones, growing by an eighth at least, a small table more."""
@@ -72,11 +76,13 @@ class Table:
         if need > self.rows.size:
             size = max(need, self.rows.size + max(self.rows.size // 8, min(self.rows.size, STEP_ROWS)), 64)
             self.rows = _grown(self.rows, size, self.used)
+            self.version += 1
             if self.stamped:
                 self.stamps = _grown(self.stamps, size, self.used)
         marks = self.used + more if self.stamped else self.n_touched + touches
         if marks > self.touched.size:
             self.touched = _grown(self.touched, marks + marks // 8, self.n_touched)
+            self.version += 1
 
     def live(self) -> Rows:
         """The rows held, a view."""
@@ -118,6 +124,7 @@ class Table:
         """
         if change.base >= self.base + self.used:
             self.rows, self.used, self.base = self.rows[:0], 0, change.base
+            self.version += 1
         place = change.start - self.base
         if place > self.used:
             message = f"table {self.name}: rows {self.base + self.used}..{change.start} are missing"
@@ -139,6 +146,7 @@ class Table:
     def drop(self, count: int) -> None:
         """Drop ``count`` rows from the front; ids of the others stay, and so does what is yet to be saved."""
         self.rows = _copied(self.rows[count : self.used])
+        self.version += 1
         if self.stamped:
             self.stamps = self.stamps[count : self.used].copy()
         marks = self.touched[: self.n_touched] - count

@@ -67,6 +67,21 @@ def build(
     return flow
 
 
+def run(flow: Dataflow) -> None:
+    """Run a flow in this thread; its errors come out as what they were before Bytewax wrapped them."""
+    from bytewax.testing import run_main
+
+    try:
+        run_main(flow)
+    except BaseException as error:  # a panic of the Rust side is no Exception
+        cause: BaseException | None = error
+        while cause is not None and type(cause).__module__ in ("builtins", "bytewax.errors", "pyo3_runtime"):
+            cause = cause.__cause__
+        if cause is None or cause is error:
+            raise
+        raise cause from None
+
+
 def flow() -> Dataflow:
     """The flow of this machine's settings, for ``python -m bytewax.run flows.decide``."""
     from headgate.flow_settings import open_decide

@@ -31,6 +31,8 @@ from state.store import ShardStore
 
 COMMIT_EVERY_S: Final = 0.02
 COMMIT_EVENTS_MAX: Final = 65_536
+CATCH_UP: Final = 10
+"""How many commit intervals may go by uncommitted while the log is far ahead: then every decision is late anyway."""
 DECODE_ENTRIES: Final = 4
 """Entries of up to 500 lines decoded at a time: more would leave the processor's cache."""
 
@@ -218,7 +220,8 @@ class ShardLogic(StatefulBatchLogic[Chunk, Commit, None]):
             self._due_s = time.monotonic() + self._every_s
         for chunk in values:
             for events in engine.take(chunk.entries):
-                if events >= COMMIT_EVENTS_MAX or time.monotonic() >= self._due_s:
+                grace_s = CATCH_UP * self._every_s if chunk.is_full else 0.0
+                if events >= COMMIT_EVENTS_MAX or time.monotonic() >= self._due_s + grace_s:
                     done.append(engine.commit())
                     self._due_s = time.monotonic() + self._every_s
         return [commit for commit in done if commit is not None], False

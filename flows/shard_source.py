@@ -17,15 +17,17 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from connectors.log import Entry, EventLog
 
 READ_BYTES: Final = 4 << 20
+FULL_BYTES: Final = 64 << 10
 IDLE_S: Final = 0.003
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Entries of one shard, in the order of its log."""
+    """Entries of one shard, in the order of its log; ``is_full``: there is probably more behind them."""
 
     shard: int
     entries: list[Entry]
+    is_full: bool
 
 
 Item = tuple[str, Chunk]
@@ -98,7 +100,8 @@ class ShardPartition(StatefulSourcePartition[Item, None]):
             raise StopIteration
         entries = self._reader.take(self._shard)
         self._idle = not entries
-        return [(self._key, Chunk(self._shard, entries))] if entries else []
+        is_full = sum(len(entry.lines or b"") for entry in entries) >= FULL_BYTES
+        return [(self._key, Chunk(self._shard, entries, is_full))] if entries else []
 
     def next_awake(self) -> datetime | None:
         """Look again a little later while there is nothing to read."""

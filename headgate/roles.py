@@ -119,18 +119,12 @@ def decide_flow(
 
 
 def run_flow(flow: Dataflow) -> None:
-    """Run a flow in this thread; its errors come out as what they were before Bytewax wrapped them."""
-    from bytewax.testing import run_main
+    """Run a flow in this thread, in a process set for it."""
+    from flows.decide import run
+    from headgate.process import settle_in
 
-    try:
-        run_main(flow)
-    except BaseException as error:  # a panic of the Rust side is no Exception
-        cause: BaseException | None = error
-        while cause is not None and type(cause).__module__ in ("builtins", "bytewax.errors", "pyo3_runtime"):
-            cause = cause.__cause__
-        if cause is None or cause is error:
-            raise
-        raise cause from None
+    settle_in()
+    run(flow)
 
 
 def execute(asked: Asked, *, until_idle: bool) -> dict[str, Any]:

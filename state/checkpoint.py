@@ -24,7 +24,7 @@ from engine.table import Change, Table
 from state import chunk
 from state.layout import chunk_rows
 
-MIN_BYTES: Final = 4 << 20
+MIN_BYTES: Final = 16 << 20
 MAX_BYTES: Final = 32 << 20
 MAX_DELTAS: Final = 4096
 

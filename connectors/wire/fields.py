@@ -26,10 +26,9 @@ class Form(IntEnum):
     TEXT = 3  # any JSON string
     CURRENCY = 4  # any JSON string; the engine compares it with the account's
     ENTITY = 5  # ad_set:ID | campaign:ID | budget:ID | ad:ID
-    MODE = 6  # direct | pipeline
-    INT = 7
-    BOOL = 8
-    NUMBERS = 9  # a list of finite numbers
+    INT = 6
+    BOOL = 7
+    NUMBERS = 8  # a list of finite numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,9 @@ class Rule:
 
 ID: Final = Rule(Form.ID, 1, 128)
 KEY: Final = Rule(Form.KEY, 1, 512)
-TEXT: Final = Rule(Form.TEXT, 0, 512)
+LONG_TEXT: Final = 512
+"""Texts beyond this many characters are not bounded, but are compared by a digest."""
+TEXT: Final = Rule(Form.TEXT, 0, LONG_TEXT)
 MONEY: Final = Rule(Form.INT, 0, MONEY_MAX_MICROS)
 COUNT: Final = Rule(Form.INT, 0, COUNT_MAX)
 TIME: Final = Rule(Form.INT, TIME_MIN_MS, TIME_MAX_MS)
@@ -61,7 +62,7 @@ RULES: Final[dict[Field, Rule]] = {
     Field.ACCOUNT: ID,
     Field.SOURCE: ID,
     Field.OCCURRED_AT_MS: TIME,
-    Field.CURRENCY: Rule(Form.CURRENCY, 0, 65_536),
+    Field.CURRENCY: Rule(Form.CURRENCY, 0, LONG_TEXT),
     Field.CLICK_ID: ID,
     **dict.fromkeys(CLICK_KEYS, KEY),
     Field.AD_ID: ID,
@@ -88,8 +89,8 @@ RULES: Final[dict[Field, Rule]] = {
     Field.DAILY_BUDGET_MICROS: MONEY,
     Field.STATUS: TEXT,
     Field.LAUNCHED_AT_MS: TIME,
-    Field.MODE: Rule(Form.MODE, 6, 8),
-    Field.POOL: ID,
+    Field.MODE: TEXT,
+    Field.POOL: TEXT,
     Field.HOLDOUT: BOOL,
     Field.EMBEDDING: Rule(Form.NUMBERS, 0, 4096),
     Field.COMMAND_ID: ID,
@@ -148,7 +149,6 @@ TRUSTED_KINDS: Final = frozenset({Kind.OUTCOME, Kind.CONTROL})
 """Only the executor and people's tools may write these."""
 OPEN_KINDS: Final = frozenset({Kind.CONTROL})
 """Kinds whose further fields belong to their action: kept out of the row, not counted as unknown."""
-MODES: Final = ("direct", "pipeline")
 ENTITY_PREFIXES: Final = ("ad_set", "campaign", "budget", "ad")
 
 N_FIELDS: Final = len(Field)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from connectors.wire.fields import (
     ENTITY_PREFIXES,
     ENVELOPE,
-    MODES,
+    LONG_TEXT,
     OPEN_KINDS,
     OPTIONAL,
     REQUIRED,
@@ -183,7 +183,10 @@ def _string_reader(
 
 
 def _canonical_text(text: str) -> str:
-    """The text where the scanner takes it as it is, else percent-quoted; one to one, as a plain text has no percent."""
+    """The text where the scanner takes it as it is, else percent-quoted, a long one as a digest; one to one, as a plain
+    text has no percent."""
+    if len(text) > LONG_TEXT:
+        return "%" + blake2b(text.encode(), digest_size=16).hexdigest()
     return text if _PLAIN.fullmatch(text) else quote(text, safe=_SAFE)
 
 
@@ -206,12 +209,8 @@ def _check_entity(text: str, rule: Rule) -> Refusal:
     return Refusal.ACCEPTED if _ENTITY.fullmatch(text) else Refusal.BAD_ID
 
 
-def _check_mode(text: str, rule: Rule) -> Refusal:
-    return Refusal.ACCEPTED if text in MODES else Refusal.OUT_OF_RANGE
-
-
-def _check_length(text: str, rule: Rule) -> Refusal:
-    return Refusal.ACCEPTED if rule.low <= len(text) <= rule.high else Refusal.OUT_OF_RANGE
+def _check_nothing(text: str, rule: Rule) -> Refusal:
+    return Refusal.ACCEPTED
 
 
 def _read_numbers(raw: bytes, rule: Rule) -> Reading:
@@ -232,10 +231,9 @@ def _read_numbers(raw: bytes, rule: Rule) -> Reading:
 _READERS: Final[dict[Form, Callable[[bytes, Rule], Reading]]] = {
     Form.ID: _string_reader(_check_id, str),
     Form.KEY: _string_reader(_check_key, _canonical_key),
-    Form.TEXT: _string_reader(_check_length, _canonical_text),
-    Form.CURRENCY: _string_reader(_check_length, _canonical_text),
+    Form.TEXT: _string_reader(_check_nothing, _canonical_text),
+    Form.CURRENCY: _string_reader(_check_nothing, _canonical_text),
     Form.ENTITY: _string_reader(_check_entity, _canonical_text),
-    Form.MODE: _string_reader(_check_mode, _canonical_text),
     Form.INT: _read_int,
     Form.BOOL: _read_bool,
     Form.NUMBERS: _read_numbers,

@@ -115,14 +115,14 @@ def test_click_keys_and_pseudonyms(name: str) -> None:
 def test_texts_entities_modes_and_embeddings() -> None:
     for good in ("", "x" * 512, "é" * 512, "a\nb", "a%b", "😀" * 512):
         assert reason({**CONVERSION, "type": good}) == "accepted"
-    assert reason({**CONVERSION, "type": "é" * 513}) == "out_of_range"
+    assert reason({**CONVERSION, "type": "é" * 5_000}) == "accepted"
     assert reason({**CONVERSION, "type": 5}) == "bad_type"
     for good in ("ad_set:x", "campaign:1", "budget:" + "x" * 128, "ad:a:b"):
         assert reason({**CATALOG, "budget_entity": good}) == "accepted"
     for bad in ("", "x", "adset:x", "ad:", "ad:" + "x" * 129, "ad: x", "ad:x\n", "AD:x"):
         assert reason({**CATALOG, "budget_entity": bad}) == "bad_id"
-    assert reason({**CATALOG, "mode": "pipeline"}) == "accepted"
-    assert reason({**CATALOG, "mode": "Direct"}) == "out_of_range"
+    for good in ("pipeline", "Direct", ""):
+        assert reason({**CATALOG, "mode": good, "pool": good}) == "accepted"
     for value, expected in (
         ([], "accepted"), ([1, -2.5e3], "accepted"), ([0] * 4096, "accepted"), ([0] * 4097, "out_of_range"),
         ([1, "2"], "bad_type"), ([None], "bad_type"), ([[1]], "bad_type"), ("1", "bad_type"), (1, "bad_type"),

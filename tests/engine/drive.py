@@ -35,9 +35,9 @@ class Drive:
         self.tick(0)
 
     def feed(self, lines: Sequence[bytes]) -> None:
-        """Feed lines as one entry."""
-        self.offset += 1
-        self.outputs.append(step(self.shard, [lines_of([b"\n".join(lines)], self.offset)]))
+        """Feed lines, each an entry of the log of its own, in one step."""
+        self.outputs.append(step(self.shard, [lines_of(lines, self.offset + 1)]))
+        self.offset += len(lines)
 
     def tick(self, now_ms: int, *, end: bool = False) -> None:
         """Let the engine's time come to ``now_ms``."""

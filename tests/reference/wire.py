@@ -47,8 +47,9 @@ OPTIONAL: Final[dict[str, tuple[str, ...]]] = {
 TRUSTED_ONLY: Final = ("outcome", "control")
 
 ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+ENTITY: Final = re.compile(r"(ad_set|campaign|budget|ad):[A-Za-z0-9_.:-]{1,128}")
 PRINTABLE: Final = re.compile(r"[!-~]{1,512}")
-ID_FIELDS: Final = ("tenant", "account", "source", "stage", "reverses", "budget_entity")  # and every *_id
+ID_FIELDS: Final = ("tenant", "account", "source", "stage", "reverses")  # and every *_id
 PRINTABLE_FIELDS: Final = (*KEYS[1:], *PSEUDONYMS, "contact")
 COUNT_FIELDS: Final = ("impressions", "clicks")
 FLAG_FIELDS: Final = ("consent", "holdout")
@@ -201,6 +202,8 @@ def has_type(name: str, value: object) -> bool:
 
 def has_spelling(name: str, value: Any) -> bool:
     """Whether an id, click key or pseudonym is spelled as it must be."""
+    if name == "budget_entity":
+        return ENTITY.fullmatch(value) is not None
     if name.endswith("_id") or name in ID_FIELDS:
         return ID.fullmatch(value) is not None
     if name in PRINTABLE_FIELDS:
