@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.kernel import KERNEL
 
 LOAD_MAX: Final = 0.7
-SLOTS_MIN: Final = 1024
+SLOTS_MIN: Final = 4096
 SLOTS_STEP: Final = 65_536
 """Below this an index grows fourfold: building it again is dear, its slots are cheap."""
 U64 = np.uint64
