@@ -32,7 +32,9 @@ class MemoryLog:
             return False
         held = self._entries[shard]
         fresh = [
-            Entry(_name(shard), number, None, entry) if isinstance(entry, Mark) else Entry(_name(shard), number, entry, None)
+            Entry(_name(shard), number, None, entry)
+            if isinstance(entry, Mark)
+            else Entry(_name(shard), number, entry, None)
             for number, entry in enumerate(entries, len(held) + 1)
         ]
         held += fresh

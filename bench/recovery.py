@@ -124,7 +124,9 @@ def fill(shard: Shard, ads: int, clicks: int) -> None:
 
 def _fill_clicks(shard: Shard, rng: np.random.Generator, ads: int, clicks: int) -> None:
     numbers = np.arange(clicks)
-    pairs = np.concatenate([_texts(b"k", numbers).reshape(clicks, -1), _texts(b"", numbers).reshape(clicks, -1)], axis=1)
+    pairs = np.concatenate(
+        [_texts(b"k", numbers).reshape(clicks, -1), _texts(b"", numbers).reshape(clicks, -1)], axis=1
+    )
     texts = _append(shard.tables["click_texts"], pairs.reshape(-1))
     keyed = np.flatnonzero(rng.random(clicks) < KEYED)
     keys = np.zeros(keyed.size, shard.tables["keys"].dtype)

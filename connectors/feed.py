@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from connectors.log import EventLog, Mark
 from connectors.wire.route import index_lines
 from engine.events import FUTURE_SLACK_MS, MS_PER_HOUR, TIME_MAX_MS, TIME_MIN_MS
+from engine.kernel import kernel
 
 TICK_MS: Final = MS_PER_HOUR
 """Engine time between two ticks of a feed."""
@@ -77,7 +77,7 @@ class Feed:
         self.datas = [_read(path) for path in files]
         digest = blake2b(terms.encode(), digest_size=12)
         for data in self.datas:
-            digest.update(blake2b(data, digest_size=16).digest())
+            digest.update(blake2b(data.data, digest_size=16).digest())
         self.name = "feed." + digest.hexdigest()
 
 
@@ -133,7 +133,7 @@ def _merge(datas: list[NDArray[np.uint8]], shards: int, clock_ms: int) -> _Merge
     return _Merged(datas, file[order], columns["at"], columns["size"], columns["shard"].astype(np.int64), due)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _merge_heads(times: NDArray[np.int64], starts: NDArray[np.int64], order: NDArray[np.int64]) -> None:
     """Merge runs ``starts[i] .. starts[i + 1]`` by their heads' times, earlier runs first on ties."""
     heads = starts[:-1].copy()
@@ -146,7 +146,7 @@ def _merge_heads(times: NDArray[np.int64], starts: NDArray[np.int64], order: NDA
         heads[best] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _due_ticks(times: NDArray[np.int64], due: NDArray[np.int64]) -> None:
     """Mark the lines before which a tick is due: the first of each hour that the greatest time so far enters."""
     reached = np.int64(-1)
@@ -200,7 +200,7 @@ def _joined(merged: _Merged, places: NDArray[np.int64]) -> bytes:
     return out[:-1].tobytes()
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gather(
     data: NDArray[np.uint8], at: NDArray[np.int64], size: NDArray[np.int64], out: NDArray[np.uint8], begin: int
 ) -> None:

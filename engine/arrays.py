@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
@@ -22,7 +22,7 @@ from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
-from engine.kernel import INLINED
+from engine.kernel import inlined
 from engine.layout import INDEXED, NAMES, TABLES
 
 STAMPED: Final = tuple(name for name, _, stamped in TABLES if stamped)
@@ -159,9 +159,14 @@ def _lower_attribute(context: Any, builder: Any, typ: Any, value: Any, attr: str
     return view._getvalue()
 
 
-@njit(**INLINED)
+@inlined
 def touch(
-    touched: NDArray[np.int64], stamps: NDArray[np.uint8], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int
+    touched: NDArray[np.int64],
+    stamps: NDArray[np.uint8],
+    saved: NDArray[np.int64],
+    n_touched: NDArray[np.int64],
+    table: int,
+    place: int,
 ) -> None:
     """Note that an older row of a stamped table changed, once between two commits."""
     if place < saved[table] and stamps[place] == 0:
@@ -170,8 +175,10 @@ def touch(
         n_touched[table] += 1
 
 
-@njit(**INLINED)
-def touch_rare(touched: NDArray[np.int64], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int) -> None:
+@inlined
+def touch_rare(
+    touched: NDArray[np.int64], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int
+) -> None:
     """Note that an older row of an unstamped table changed; the caller bounds how often."""
     if place < saved[table]:
         touched[n_touched[table]] = place
@@ -198,5 +205,3 @@ def as_text(texts: list[str]) -> NDArray[np.uint8]:
     """The stored form of short texts (each at most 255 bytes)."""
     data = b"".join(bytes((len(t.encode()),)) + t.encode() for t in texts)
     return np.frombuffer(data, np.uint8)
-
-

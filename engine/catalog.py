@@ -21,7 +21,9 @@ from engine.texts import Bytes
 
 ACTIVE: Final = 1
 PAUSED: Final = 2
-_ACTIVE_WORDS: Final = frozenset({"active", "enabled", "enable", "running", "live", "on", "in_process", "pending_review"})
+_ACTIVE_WORDS: Final = frozenset(
+    {"active", "enabled", "enable", "running", "live", "on", "in_process", "pending_review"}
+)
 _MODES: Final = {"direct": 1, "pipeline": 2}
 ACTIONS: Final = tuple(Action)
 
@@ -146,5 +148,3 @@ def _note_change(shard: Shard, entity: int, at_ms: int, before: int, after: int,
     node = shard.tables["entities"].rows[entity]
     changes.rows[changes.used] = (entity, node["account"], node["campaign"], at_ms, before, after, own)
     changes.used += 1
-
-

@@ -8,7 +8,6 @@ events. Every key a claim names is watched, so that a click that comes later fin
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays, touch
 from engine.credit import credit, uncredit
@@ -16,7 +15,7 @@ from engine.events import AD_ID_SLOT, EVENT_ID_SLOT, MS_PER_HOUR, N_KEYS, OBJECT
 from engine.evidence import click_of, direct_evidence, refresh_contact
 from engine.hashing import SALT_REVERSES, mix
 from engine.index import find, find_next, first_slot, insert
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import (
     CLAIM_CONVERSION,
     CLAIM_NONE,
@@ -38,7 +37,7 @@ WAIT_MS = MS_PER_HOUR
 _AD_BIT = U64(1) << U64(Field.AD_ID.value)
 
 
-@njit(**KERNEL)
+@kernel
 def take_conversion(a: Arrays, event: np.void, data: Bytes, account: int, source: int, offset: int) -> None:
     """Take a conversion or a reversal: a new one, or another event of a known id."""
     claim = find(a.claims_slots, a.claims, event["object_id"])
@@ -67,7 +66,7 @@ def take_conversion(a: Arrays, event: np.void, data: Bytes, account: int, source
     begin(a, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def take_stage(a: Arrays, event: np.void, data: Bytes, account: int, source: int, value: int) -> None:
     """Take a CRM stage event: the deal was worth ``value`` micros from then on."""
     own_ad = _own_ad(a, event, data, account)
@@ -88,7 +87,7 @@ def take_stage(a: Arrays, event: np.void, data: Bytes, account: int, source: int
     begin(a, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def begin(a: Arrays, claim: int) -> None:
     """Look for evidence the first time; wait if a click is named that may still come."""
     row = a.claims[claim]
@@ -101,7 +100,7 @@ def begin(a: Arrays, claim: int) -> None:
     reconsider(a, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def reconsider(a: Arrays, claim: int) -> None:
     """Look at a claim's evidence again and move every credit that hangs on it."""
     row = a.claims[claim]
@@ -121,7 +120,7 @@ def reconsider(a: Arrays, claim: int) -> None:
     credit(a, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def _credit_contact(a: Arrays, contact: int, but: int) -> None:
     """Bring up to date the credit of all other claims of a contact that live on what it lends."""
     link = a.contacts[contact]["head"]
@@ -131,7 +130,7 @@ def _credit_contact(a: Arrays, contact: int, but: int) -> None:
         link = a.claims[link]["next_of_contact"]
 
 
-@njit(**KERNEL)
+@kernel
 def reconsider_watchers(a: Arrays, h: np.uint64) -> None:
     """Ask every claim that names this key hash to look again."""
     at = first_slot(a.watches_slots, h)
@@ -144,7 +143,7 @@ def reconsider_watchers(a: Arrays, h: np.uint64) -> None:
         link, at = find_next(a.watches_slots, a.watches, h, at)
 
 
-@njit(**KERNEL)
+@kernel
 def _own_ad(a: Arrays, event: np.void, data: Bytes, account: int) -> int:
     if event["mask"] & _AD_BIT == U64(0) or event["reverses"] != U64(0):
         return -1
@@ -153,7 +152,7 @@ def _own_ad(a: Arrays, event: np.void, data: Bytes, account: int) -> int:
     return ad
 
 
-@njit(**KERNEL)
+@kernel
 def _fill(a: Arrays, claim: int, event: np.void, data: Bytes, account: int, source: int, own_ad: int) -> None:
     row = a.claims[claim]
     row["hash"] = event["object_id"]
@@ -193,7 +192,7 @@ def _fill(a: Arrays, claim: int, event: np.void, data: Bytes, account: int, sour
     touch(a.claims_touched, a.claims_stamps, a.saved, a.n_touched, T_CLAIMS, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def _speaks(a: Arrays, event: np.void, data: Bytes, claim: int, source: int) -> bool:
     row = a.claims[claim]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
@@ -206,7 +205,7 @@ def _speaks(a: Arrays, event: np.void, data: Bytes, claim: int, source: int) -> 
     return order < 0
 
 
-@njit(**KERNEL)
+@kernel
 def _join_contact(a: Arrays, claim: int, event: np.void) -> None:
     h = event["contact"]
     if h == U64(0):
@@ -225,7 +224,7 @@ def _join_contact(a: Arrays, claim: int, event: np.void) -> None:
     touch(a.contacts_touched, a.contacts_stamps, a.saved, a.n_touched, T_CONTACTS, place)
 
 
-@njit(**KERNEL)
+@kernel
 def _deal_of(a: Arrays, event: np.void, account: int, text: int) -> int:
     place = find(a.deals_slots, a.deals, event["object_id"])
     if place >= 0:
@@ -246,7 +245,7 @@ def _deal_of(a: Arrays, event: np.void, account: int, text: int) -> int:
     return place
 
 
-@njit(**KERNEL)
+@kernel
 def _watch(a: Arrays, h: np.uint64, claim: int) -> None:
     at = a.used[T_WATCHES]
     a.used[T_WATCHES] = at + 1
@@ -255,7 +254,7 @@ def _watch(a: Arrays, h: np.uint64, claim: int) -> None:
     insert(a.watches_slots, h, at)
 
 
-@njit(**KERNEL)
+@kernel
 def _watch_keys(a: Arrays, claim: int) -> None:
     for k in range(N_KEYS):
         h = a.claims[claim]["keys"][k]
@@ -263,7 +262,7 @@ def _watch_keys(a: Arrays, claim: int) -> None:
             _watch(a, h, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def _withdraw(a: Arrays, claim: int) -> None:
     """Undo all that a claim did, before another event of its id speaks for it."""
     row = a.claims[claim]

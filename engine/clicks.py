@@ -7,13 +7,12 @@ arrives; the keys of all of them unite. Whoever named one of its keys before it 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays, touch, touch_rare
 from engine.claims import reconsider_watchers
 from engine.events import AD_ID_SLOT, EVENT_ID_SLOT, N_KEYS, OBJECT_ID_SLOT
 from engine.index import find, insert
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import T_ADS, T_CLICK_TEXTS, T_CLICKS, T_KEYS
 from engine.names import ad_of, seen_ad
 from engine.texts import Bytes, compare, compare_texts, put_text, skip_text
@@ -21,7 +20,7 @@ from engine.texts import Bytes, compare, compare_texts, put_text, skip_text
 U64 = np.uint64
 
 
-@njit(**KERNEL)
+@kernel
 def take_click(a: Arrays, event: np.void, data: Bytes, account: int, source: int) -> None:
     """Count a click event: a new click, another event of a known one, or one that now speaks for it."""
     place = find(a.clicks_slots, a.clicks, event["object_id"])
@@ -45,7 +44,7 @@ def take_click(a: Arrays, event: np.void, data: Bytes, account: int, source: int
             reconsider_watchers(a, h)
 
 
-@njit(**KERNEL)
+@kernel
 def _new_click(a: Arrays, event: np.void, data: Bytes, ad: int, source: int) -> int:
     place = a.used[T_CLICKS]
     a.used[T_CLICKS] = place + 1
@@ -62,7 +61,7 @@ def _new_click(a: Arrays, event: np.void, data: Bytes, ad: int, source: int) -> 
     return place
 
 
-@njit(**KERNEL)
+@kernel
 def _write_texts(a: Arrays, event: np.void, data: Bytes, place: int) -> None:
     at = a.used[T_CLICK_TEXTS]
     a.clicks[place]["text"] = a.base[T_CLICK_TEXTS] + at
@@ -71,7 +70,7 @@ def _write_texts(a: Arrays, event: np.void, data: Bytes, place: int) -> None:
     a.used[T_CLICK_TEXTS] = at
 
 
-@njit(**KERNEL)
+@kernel
 def _speaks(a: Arrays, event: np.void, data: Bytes, place: int, source: int) -> bool:
     """Whether the event sorts before the one that speaks for the click now."""
     row = a.clicks[place]
@@ -85,7 +84,7 @@ def _speaks(a: Arrays, event: np.void, data: Bytes, place: int, source: int) -> 
     return order < 0
 
 
-@njit(**KERNEL)
+@kernel
 def _speak(a: Arrays, event: np.void, data: Bytes, place: int, ad: int, source: int) -> None:
     row = a.clicks[place]
     a.ads[row["ad"]]["clicks"] -= 1
@@ -99,7 +98,7 @@ def _speak(a: Arrays, event: np.void, data: Bytes, place: int, ad: int, source: 
     touch_rare(a.clicks_touched, a.saved, a.n_touched, T_CLICKS, place)
 
 
-@njit(**KERNEL)
+@kernel
 def _has_key(a: Arrays, place: int, h: np.uint64) -> bool:
     link = a.clicks[place]["keys"]
     while link >= 0:
@@ -110,7 +109,7 @@ def _has_key(a: Arrays, place: int, h: np.uint64) -> bool:
     return False
 
 
-@njit(**KERNEL)
+@kernel
 def _link_key(a: Arrays, place: int, h: np.uint64) -> None:
     at = a.used[T_KEYS]
     a.used[T_KEYS] = at + 1
@@ -121,4 +120,3 @@ def _link_key(a: Arrays, place: int, h: np.uint64) -> None:
     insert(a.keys_slots, h, at)
     a.clicks[place]["keys"] = a.base[T_KEYS] + at
     touch_rare(a.clicks_touched, a.saved, a.n_touched, T_CLICKS, place)
-

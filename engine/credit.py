@@ -8,15 +8,14 @@ is worth its newest stage and sits on one ad, that of its earliest event with an
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays, touch
 from engine.evidence import earlier_claim, evidence
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import CLAIM_CONVERSION, CLAIM_STAGE, T_ADS, T_CLAIMS, T_DEALS
 
 
-@njit(**KERNEL)
+@kernel
 def credit(a: Arrays, claim: int) -> None:
     """Bring the credit of a claim (its conversion, or its deal) up to date."""
     kind = a.claims[claim]["type"]
@@ -26,12 +25,12 @@ def credit(a: Arrays, claim: int) -> None:
         _credit_deal(a, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def _now(a: Arrays, at_ms: int) -> int:
     return max(a.shard[0]["now_ms"], at_ms)
 
 
-@njit(**KERNEL)
+@kernel
 def _credit_conversion(a: Arrays, claim: int) -> None:
     row = a.claims[claim]
     if row["waiting"] == 1:
@@ -56,7 +55,7 @@ def _credit_conversion(a: Arrays, claim: int) -> None:
     touch(a.claims_touched, a.claims_stamps, a.saved, a.n_touched, T_CLAIMS, claim)
 
 
-@njit(**KERNEL)
+@kernel
 def uncredit(a: Arrays, claim: int) -> None:
     """Take a conversion's standing credit away."""
     row = a.claims[claim]
@@ -67,7 +66,7 @@ def uncredit(a: Arrays, claim: int) -> None:
         touch(a.ads_touched, a.ads_stamps, a.saved, a.n_touched, T_ADS, ad)
 
 
-@njit(**KERNEL)
+@kernel
 def _credit_deal(a: Arrays, claim: int) -> None:
     deal = a.claims[claim]["deal"]
     row = a.deals[deal]
@@ -93,7 +92,7 @@ def _credit_deal(a: Arrays, claim: int) -> None:
     touch(a.deals_touched, a.deals_stamps, a.saved, a.n_touched, T_DEALS, deal)
 
 
-@njit(**KERNEL)
+@kernel
 def _refresh_evident(a: Arrays, deal: int, claim: int) -> None:
     row = a.deals[deal]
     has = evidence(a, claim)[0] >= 0

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.arrays import Arrays
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import T_ACCOUNTS, T_ADS
 from engine.posterior import gamma_below, return_posterior
 from engine.texts import skip_text
@@ -63,7 +62,7 @@ ASSESSMENT: Final = np.dtype(
 """What the evaluation of one ad came to."""
 
 
-@njit(**KERNEL)
+@kernel
 def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[Any]) -> int:
     """Assess all ads; write those with something to say to ``out`` and return their number.
 
@@ -86,7 +85,7 @@ def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[An
     return count
 
 
-@njit(**KERNEL)
+@kernel
 def assess(a: Arrays, ad: int, now_ms: int, units: NDArray[np.float64], found: np.void) -> None:
     """Assess one ad into ``found`` (an ASSESSMENT row); its posterior only as far as the verdict needs it."""
     row = a.ads[ad]
@@ -109,7 +108,7 @@ def assess(a: Arrays, ad: int, now_ms: int, units: NDArray[np.float64], found: n
     found["verdict"], found["reason"] = _judge(a, rule, row, found)
 
 
-@njit(**KERNEL)
+@kernel
 def believe(a: Arrays, found: np.void) -> None:
     """Fill the posterior of an assessed ad; none while no typical value is known."""
     if found["unit_micros"] <= 0.0:
@@ -120,7 +119,7 @@ def believe(a: Arrays, found: np.void) -> None:
     found["p_below"] = gamma_below(found["shape"], break_even * found["rate"])
 
 
-@njit(**KERNEL)
+@kernel
 def _judge(a: Arrays, rule: np.void, row: np.void, found: np.void) -> tuple[int, int]:
     if row["holdout"] == 1:
         return _HOLD, _HOLDOUT
@@ -136,7 +135,7 @@ def _judge(a: Arrays, rule: np.void, row: np.void, found: np.void) -> tuple[int,
     return _judge_by_posterior(rule, row["spend_micros"], found)
 
 
-@njit(**KERNEL)
+@kernel
 def _judge_by_posterior(rule: np.void, spend_micros: int, found: np.void) -> tuple[int, int]:
     """Propose a kill only when break-even is all but excluded and could have shown itself; else move gently."""
     if found["unit_micros"] <= 0.0:
@@ -152,7 +151,7 @@ def _judge_by_posterior(rule: np.void, spend_micros: int, found: np.void) -> tup
     return _HOLD, _EVEN
 
 
-@njit(**KERNEL)
+@kernel
 def typical_units(a: Arrays, units: NDArray[np.float64]) -> None:
     """Fill the typical unit of value of each account: its mean conversion, its first paying stage (0 where unknown).
 
@@ -172,7 +171,7 @@ def typical_units(a: Arrays, units: NDArray[np.float64]) -> None:
                 units[account, 1] = value
 
 
-@njit(**KERNEL)
+@kernel
 def flips(
     rules: NDArray[Any],
     values: NDArray[np.int64],
@@ -181,7 +180,8 @@ def flips(
     to_kill: NDArray[np.int64],
 ) -> None:
     """What would flip threshold verdicts, in micros: the value that is missing to scale; the spend, without further
-    value, that leads to a kill. All arrays are parallel; the last two are filled."""
+    value, that leads to a kill. All arrays are parallel; the last two are filled.
+    """
     for i in range(values.size):
         rule = rules[i]
         to_scale[i] = max(np.int64(0), share_of(spends[i], rule["scale_roas_ppm"]) + 1 - values[i])
@@ -190,7 +190,7 @@ def flips(
         to_kill[i] = max(np.int64(0), max(rule["kill_spend_micros"] + 1, kill_at) - spends[i])
 
 
-@njit(**KERNEL)
+@kernel
 def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> int:
     """Write four names a row (tenant, account, ad, budget entity or nothing), a line feed behind each.
 
@@ -207,7 +207,7 @@ def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> int:
     return at
 
 
-@njit(**KERNEL)
+@kernel
 def _write_name(texts: NDArray[np.uint8], place: int, out: NDArray[np.uint8], at: int) -> int:
     size = np.int64(texts[place]) if place >= 0 else np.int64(0)
     if at + size + 1 <= out.size:

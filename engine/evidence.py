@@ -8,12 +8,11 @@ both ends inside. A contact lends the ad of its earliest event that has evidence
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays
 from engine.events import N_KEYS
 from engine.index import find, find_next, first_slot
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import (
     LAYER_CLICK_KEY,
     LAYER_CONTACT,
@@ -27,7 +26,7 @@ from engine.texts import compare_texts, skip_text
 U64 = np.uint64
 
 
-@njit(**KERNEL)
+@kernel
 def newer_click(a: Arrays, one: int, other: int) -> bool:
     """Whether the click at place ``one`` is newer than ``other`` by (time, event id, source)."""
     x, y = a.clicks[one], a.clicks[other]
@@ -44,7 +43,7 @@ def newer_click(a: Arrays, one: int, other: int) -> bool:
     return order > 0
 
 
-@njit(**KERNEL)
+@kernel
 def _better(a: Arrays, best: int, place: int, at_ms: int, lookback_ms: int) -> int:
     """The better of the best click so far (-1 none) and the click at ``place``, which counts only inside the lookback."""
     age = at_ms - a.clicks[place]["occurred_at_ms"]
@@ -55,7 +54,7 @@ def _better(a: Arrays, best: int, place: int, at_ms: int, lookback_ms: int) -> i
     return best
 
 
-@njit(**KERNEL)
+@kernel
 def click_of(a: Arrays, claim: int) -> tuple[int, bool]:
     """The place of the click that layer 1 gives (-1 none), and whether a key names a click not seen yet."""
     row = a.claims[claim]
@@ -85,7 +84,7 @@ def click_of(a: Arrays, claim: int) -> tuple[int, bool]:
     return best, unseen
 
 
-@njit(**KERNEL)
+@kernel
 def direct_evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
     """The claim's evidence of its own: (ad, layer, click id), (-1, 0, -1) for none or while it waits."""
     click, unseen = click_of(a, claim)
@@ -99,7 +98,7 @@ def direct_evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
     return -1, LAYER_NONE, -1
 
 
-@njit(**KERNEL)
+@kernel
 def evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
     """The claim's evidence, the contact's included: (ad, layer, click id)."""
     row = a.claims[claim]
@@ -112,7 +111,7 @@ def evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
     return -1, LAYER_NONE, -1
 
 
-@njit(**KERNEL)
+@kernel
 def earlier_claim(a: Arrays, one: int, other: int) -> bool:
     """Whether one claim sorts before another by (time, event id, source)."""
     x, y = a.claims[one], a.claims[other]
@@ -124,7 +123,7 @@ def earlier_claim(a: Arrays, one: int, other: int) -> bool:
     return order < 0
 
 
-@njit(**KERNEL)
+@kernel
 def refresh_contact(a: Arrays, contact: int, claim: int) -> bool:
     """Bring the contact's first claim with evidence up to date after ``claim`` changed; True if what it lends may differ."""
     row = a.contacts[contact]

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.arrays import Arrays
 from engine.events import LATENESS_MS, MS_PER_HOUR
+from engine.kernel import kernel
 from engine.layout import CONTENT_BITS, T_CLICKS
 from engine.shard import Shard
 
@@ -74,7 +74,7 @@ def _drop(shard: Shard, name: str, count: int) -> None:
         shard.index(name)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _expired_clicks(a: Arrays, horizons: NDArray[np.int64]) -> int:
     for place in range(a.used[T_CLICKS]):
         row = a.clicks[place]
@@ -83,11 +83,9 @@ def _expired_clicks(a: Arrays, horizons: NDArray[np.int64]) -> int:
     return a.used[T_CLICKS]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _expired_ids(seen: NDArray[np.void], horizon_ms: int) -> int:
     for place in range(seen.size):
         if np.int64(seen[place]["stamp"] >> np.uint64(CONTENT_BITS)) >= horizon_ms:
             return place
     return seen.size
-
-

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernel import INLINED, KERNEL
+from engine.kernel import inlined, kernel
 
 U64 = np.uint64
 HASH_SEED: Final = U64(0x9E3779B97F4A7C15)
@@ -33,7 +32,7 @@ SALT_ENTITY: Final = U64(0x1030)
 SALT_REVERSES: Final = U64(0x1040)
 
 
-@njit(**INLINED)
+@inlined
 def mix(a: np.uint64, b: np.uint64) -> np.uint64:
     """Bind two hashes (or a hash and a salt) into one that is not 0, order mattering."""
     h = a * U64(0x9DDFEA08EB382D69) ^ (b + U64(0x9E3779B97F4A7C15))
@@ -45,7 +44,7 @@ def mix(a: np.uint64, b: np.uint64) -> np.uint64:
     return h | U64(1) if h == U64(0) else h
 
 
-@njit(**INLINED)
+@inlined
 def load8(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     """Load ``data[at : at + 8]`` as one little-endian word.
 
@@ -67,7 +66,7 @@ def load8(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     )
 
 
-@njit(**INLINED)
+@inlined
 def absorb(h: np.uint64, word: np.uint64) -> np.uint64:
     """Take one word of a text into its hash: start from ``HASH_SEED``, end with `finish`."""
     word *= _M
@@ -76,7 +75,7 @@ def absorb(h: np.uint64, word: np.uint64) -> np.uint64:
     return (h ^ word) * _M
 
 
-@njit(**INLINED)
+@inlined
 def finish(h: np.uint64, rest: np.uint64, size: np.uint64) -> np.uint64:
     """End a hash with the last ``size % 8`` bytes (the others 0) and the text's size; never 0.
 
@@ -90,7 +89,7 @@ def finish(h: np.uint64, rest: np.uint64, size: np.uint64) -> np.uint64:
     return U64(1) if h == U64(0) else h
 
 
-@njit(**KERNEL)
+@kernel
 def hash_bytes(data: NDArray[np.uint8], at: int, size: int) -> np.uint64:
     """Hash ``data[at : at + size]``; seeded, never 0.
 
@@ -165,7 +164,7 @@ def murmur2(key: bytes) -> int:
     return h - (1 << 32) if h >= 1 << 31 else h
 
 
-@njit(**KERNEL)
+@kernel
 def murmur2_bytes(data: NDArray[np.uint8], size: int) -> np.uint64:
     """`murmur2` of ``data[:size]`` as a kernel, as an unsigned 32-bit number.
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 
 LOAD_MAX: Final = 0.7
 SLOTS_MIN: Final = 4096
@@ -34,7 +33,7 @@ def slots_for(rows: int) -> int:
     return size
 
 
-@njit(**KERNEL)
+@kernel
 def insert(slots: Slots, h: np.uint64, place: int) -> None:
     """Add a row's place under its hash; the caller keeps the load below the limit."""
     mask = U64(slots.size - 1)
@@ -44,7 +43,7 @@ def insert(slots: Slots, h: np.uint64, place: int) -> None:
     slots[at] = (h & _HIGH) | U64(place + 1)
 
 
-@njit(**KERNEL)
+@kernel
 def find(slots: Slots, rows: NDArray[Any], h: np.uint64) -> int:
     """The place of the first row with this hash, or -1."""
     mask = U64(slots.size - 1)
@@ -60,7 +59,7 @@ def find(slots: Slots, rows: NDArray[Any], h: np.uint64) -> int:
         at = (at + U64(1)) & mask
 
 
-@njit(**KERNEL)
+@kernel
 def find_next(slots: Slots, rows: NDArray[Any], h: np.uint64, at: np.uint64) -> tuple[int, np.uint64]:
     """The next row with this hash at or behind slot ``at`` (start with `first_slot`): (place or -1, where to go on)."""
     mask = U64(slots.size - 1)
@@ -75,13 +74,13 @@ def find_next(slots: Slots, rows: NDArray[Any], h: np.uint64, at: np.uint64) -> 
         at = (at + U64(1)) & mask
 
 
-@njit(**KERNEL)
+@kernel
 def first_slot(slots: Slots, h: np.uint64) -> np.uint64:
     """Where a walk over equal hashes begins."""
     return h & U64(slots.size - 1)
 
 
-@njit(**KERNEL)
+@kernel
 def build(slots: Slots, rows: NDArray[Any], used: int) -> None:
     """Fill empty ``slots`` with the first ``used`` rows, in their order; rows with hash 0 are left out."""
     for place in range(used):
@@ -90,7 +89,7 @@ def build(slots: Slots, rows: NDArray[Any], used: int) -> None:
             insert(slots, h, place)
 
 
-@njit(**KERNEL)
+@kernel
 def build_latest(slots: Slots, rows: NDArray[Any], used: int) -> None:
     """As `build`, but of rows with equal hashes only the last is found."""
     mask = U64(slots.size - 1)
@@ -107,7 +106,7 @@ def build_latest(slots: Slots, rows: NDArray[Any], used: int) -> None:
         slots[at] = (h & _HIGH) | U64(place + 1)
 
 
-@njit(**KERNEL)
+@kernel
 def replace(slots: Slots, rows: NDArray[Any], h: np.uint64, place: int) -> None:
     """Let the hash lead to ``place`` from now on (insert it where it is new)."""
     mask = U64(slots.size - 1)

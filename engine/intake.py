@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays, touch, touch_rare
 from engine.claims import take_conversion, take_stage
@@ -17,7 +16,7 @@ from engine.clicks import take_click
 from engine.events import FUTURE_SLACK_MS, LATENESS_MS, SOURCE_SLOT, Events, Field, Kind, Refusal
 from engine.hashing import hash_bytes
 from engine.index import find, insert, replace
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import CLAIM_REVERSAL, CONTENT_BITS, T_ACCOUNTS, T_SEEN
 from engine.names import source_of
 from engine.spends import take_spend
@@ -54,7 +53,7 @@ _VALUE_BIT: Final = U64(1) << U64(Field.VALUE_MICROS.value)
 _CONTENT_MASK: Final = (U64(1) << U64(CONTENT_BITS)) - U64(1)
 
 
-@njit(**KERNEL)
+@kernel
 def take(a: Arrays, events: Events, data: Bytes, start: int, stop: int, offsets: np.ndarray) -> tuple[int, int]:
     """Take events ``start .. stop``; returns (place where it stopped, DONE | NEW_ACCOUNT | HAND_OVER | SWEEP).
 
@@ -112,7 +111,7 @@ def take(a: Arrays, events: Events, data: Bytes, start: int, stop: int, offsets:
     return stop, DONE
 
 
-@njit(**KERNEL)
+@kernel
 def _look_ahead(a: Arrays, events: Events, start: int, stop: int) -> bool:
     """Touch the index slots that the next events will ask for, so that their cache misses overlap.
 
@@ -130,7 +129,7 @@ def _look_ahead(a: Arrays, events: Events, start: int, stop: int) -> bool:
     return (seen | clicks | ads | watches) & _NO_PLACE == _NO_PLACE
 
 
-@njit(**KERNEL)
+@kernel
 def _count_end(shard: np.void, end: int) -> None:
     shard["lines"] += 1
     if end == _ACCEPTED:
@@ -145,7 +144,7 @@ def _count_end(shard: np.void, end: int) -> None:
         shard["refused"] += 1
 
 
-@njit(**KERNEL)
+@kernel
 def _judge(a: Arrays, event: np.void, account: int, stage: int) -> int:
     """The first check that fails, in the order of the wire format, or ACCEPTED."""
     rule = a.rules[account]
@@ -169,7 +168,7 @@ def _judge(a: Arrays, event: np.void, account: int, stage: int) -> int:
     return _ACCEPTED
 
 
-@njit(**KERNEL)
+@kernel
 def _stage_of(a: Arrays, account: int, h: np.uint64) -> int:
     rule = a.rules[account]
     for i in range(rule["stage_at"], rule["stage_at"] + rule["stage_count"]):
@@ -178,7 +177,7 @@ def _stage_of(a: Arrays, account: int, h: np.uint64) -> int:
     return -1
 
 
-@njit(**KERNEL)
+@kernel
 def _admit(a: Arrays, event: np.void, account: int) -> int:
     """Enter the event's id if it is new; else say that the event is a duplicate, and of which sort."""
     row = a.accounts[account]
@@ -203,7 +202,7 @@ def _admit(a: Arrays, event: np.void, account: int) -> int:
     return _ACCEPTED
 
 
-@njit(**KERNEL)
+@kernel
 def forget_id(a: Arrays, h: np.uint64) -> None:
     """Free an event id that was taken by a line refused afterwards (an orphan reversal)."""
     place = find(a.seen_slots, a.seen, h)

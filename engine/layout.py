@@ -197,7 +197,9 @@ DEAL: Final = np.dtype(
     ]
 )
 
-CONTACT: Final = np.dtype([("hash", "u8"), ("head", "i4"), ("first", "i4")])  # first: earliest claim with direct evidence
+CONTACT: Final = np.dtype(
+    [("hash", "u8"), ("head", "i4"), ("first", "i4")]
+)  # first: earliest claim with direct evidence
 
 WATCH: Final = np.dtype([("hash", "u8"), ("claim", "i4"), ("pad", "i4")])  # a key hash, and the claim that names it
 
@@ -237,7 +239,20 @@ TABLES: Final[tuple[tuple[str, np.dtype, bool], ...]] = (
 )
 """Name, dtype, and whether a row may be touched many times between two commits."""
 NAMES: Final = tuple(name for name, _, _ in TABLES)
-INDEXED: Final = ("accounts", "sources", "ads", "entities", "clicks", "keys", "seen", "claims", "deals", "contacts", "watches", "spends")
+INDEXED: Final = (
+    "accounts",
+    "sources",
+    "ads",
+    "entities",
+    "clicks",
+    "keys",
+    "seen",
+    "claims",
+    "deals",
+    "contacts",
+    "watches",
+    "spends",
+)
 (
     T_SHARD, T_ACCOUNTS, T_SOURCES, T_ADS, T_ENTITIES, T_CHANGES, T_CLICKS, T_CLICK_TEXTS, T_KEYS, T_SEEN, T_CLAIMS,
     T_DEALS, T_CONTACTS, T_WATCHES, T_SPENDS, T_TEXTS,

@@ -6,16 +6,15 @@ Rules of this file: an ad exists from the first accepted event that names it; it
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays, touch
 from engine.index import find, insert
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import T_ADS, T_SOURCES, T_TEXTS
 from engine.texts import Bytes, put_text
 
 
-@njit(**KERNEL)
+@kernel
 def ad_of(a: Arrays, event: np.void, data: Bytes, account: int, slot: int) -> int:
     """The place of the ad the event names; a new one is entered."""
     place = find(a.ads_slots, a.ads, event["ad"])
@@ -44,7 +43,7 @@ def ad_of(a: Arrays, event: np.void, data: Bytes, account: int, slot: int) -> in
     return place
 
 
-@njit(**KERNEL)
+@kernel
 def seen_ad(a: Arrays, ad: int, at_ms: int) -> None:
     """Note the earliest time at which anything was heard of the ad."""
     first = a.ads[ad]["first_seen_ms"]
@@ -53,7 +52,7 @@ def seen_ad(a: Arrays, ad: int, at_ms: int) -> None:
         touch(a.ads_touched, a.ads_stamps, a.saved, a.n_touched, T_ADS, ad)
 
 
-@njit(**KERNEL)
+@kernel
 def source_of(a: Arrays, h: np.uint64, data: Bytes, at: int, size: int) -> int:
     """The place of a source by the hash of its name; a new one is entered."""
     place = find(a.sources_slots, a.sources, h)

@@ -16,9 +16,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from numba import njit
-
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 
 PRIOR_UNITS: Final = 1.0
 WIDE_SHAPE: Final = 1000.0
@@ -26,7 +24,7 @@ _STEPS: Final = 500
 _TINY: Final = 1e-300
 
 
-@njit(**KERNEL)
+@kernel
 def gamma_below(shape: float, x: float) -> float:
     """P(Gamma(shape, rate 1) <= x), between 0 and 1; shape > 0."""
     if x <= 0.0:
@@ -62,8 +60,10 @@ def gamma_below(shape: float, x: float) -> float:
     return max(0.0, 1.0 - front * h)
 
 
-@njit(**KERNEL)
-def return_posterior(value_micros: int, spend_micros: int, unit_micros: float, break_even: float) -> tuple[float, float]:
+@kernel
+def return_posterior(
+    value_micros: int, spend_micros: int, unit_micros: float, break_even: float
+) -> tuple[float, float]:
     """Shape and rate of the Gamma posterior of the return on spend.
 
     Parameters
@@ -76,7 +76,7 @@ def return_posterior(value_micros: int, spend_micros: int, unit_micros: float, b
     return PRIOR_UNITS + units, PRIOR_UNITS / break_even + float(spend_micros) / unit_micros
 
 
-@njit(**KERNEL)
+@kernel
 def return_quantile(shape: float, rate: float, share: float) -> float:
     """The return below which ``share`` of the posterior lies, by bisection to 1e-9 of its mean."""
     low, high = 0.0, shape / rate

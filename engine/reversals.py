@@ -7,18 +7,17 @@ known waits, with its raw line, until the conversion comes or the wait is given 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays, touch
 from engine.credit import credit
 from engine.hashing import SALT_REVERSES, mix
 from engine.index import find, find_next, first_slot
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import CLAIM_CONVERSION, CLAIM_NONE, CLAIM_REVERSAL, T_CLAIMS, T_TEXTS
 from engine.texts import Bytes, put_raw
 
 
-@njit(**KERNEL)
+@kernel
 def apply_reversal(a: Arrays, claim: int) -> bool:
     """Take a reversal's amount from the conversion it names, if that is known."""
     row = a.claims[claim]
@@ -34,7 +33,7 @@ def apply_reversal(a: Arrays, claim: int) -> bool:
     return True
 
 
-@njit(**KERNEL)
+@kernel
 def apply_waiting_reversals(a: Arrays, claim: int) -> None:
     """Apply all reversals that name this conversion, which has just come (or come anew)."""
     h = mix(a.claims[claim]["hash"], SALT_REVERSES)
@@ -43,7 +42,11 @@ def apply_waiting_reversals(a: Arrays, claim: int) -> None:
     while link >= 0:
         reversal = np.int64(a.watches[link]["claim"])
         row = a.claims[reversal]
-        if row["type"] == CLAIM_REVERSAL and row["reverses"] == a.claims[claim]["hash"] and not _counted(a, h, link, reversal):
+        if (
+            row["type"] == CLAIM_REVERSAL
+            and row["reverses"] == a.claims[claim]["hash"]
+            and not _counted(a, h, link, reversal)
+        ):
             a.claims[claim]["reversed_micros"] += row["value_micros"]
             a.claims[claim]["reversals"] += 1
             row["applied"] = 1
@@ -52,7 +55,7 @@ def apply_waiting_reversals(a: Arrays, claim: int) -> None:
         link, at = find_next(a.watches_slots, a.watches, h, at)
 
 
-@njit(**KERNEL)
+@kernel
 def _counted(a: Arrays, h: np.uint64, until: int, reversal: int) -> bool:
     """Whether an earlier watch of the same hash led to the same reversal already (its event was replaced)."""
     at = first_slot(a.watches_slots, h)
@@ -64,23 +67,21 @@ def _counted(a: Arrays, h: np.uint64, until: int, reversal: int) -> bool:
     return False
 
 
-@njit(**KERNEL)
+@kernel
 def wait_as_reversal(a: Arrays, claim: int, event: np.void, data: Bytes, offset: int) -> None:
     row = a.claims[claim]
     row["waiting"] = 1
     row["offset"] = offset
     row["line"] = event["line"]
     row["raw"] = a.used[T_TEXTS]
-    a.used[T_TEXTS] = put_raw(
-        a.texts, a.used[T_TEXTS], data, np.int64(event["line_at"]), np.int64(event["line_size"])
-    )
+    a.used[T_TEXTS] = put_raw(a.texts, a.used[T_TEXTS], data, np.int64(event["line_at"]), np.int64(event["line_size"]))
     a.pending[a.n_pending[0]] = claim
     a.n_pending[0] += 1
     account = a.accounts[row["account"]]
     account["oldest_reversal_ms"] = min(account["oldest_reversal_ms"], row["occurred_at_ms"])
 
 
-@njit(**KERNEL)
+@kernel
 def withdraw_reversal(a: Arrays, claim: int) -> None:
     """Give back what a reversal took, before another event of its id speaks for it."""
     row = a.claims[claim]

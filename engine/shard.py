@@ -107,7 +107,7 @@ class Shard:
         """Make room for ``events`` events with ``text`` bytes of texts, whatever they are."""
         if not self._has_room(events, text):
             rows = {name: each * events for name, each in _ROOM} | {"texts": text, "click_texts": text}
-            self.reserve(rows, {name: 8 * events for name in ("clicks", "seen", "spends")})
+            self.reserve(rows, dict.fromkeys(("clicks", "seen", "spends"), 8 * events))
 
     def _has_room(self, events: int, text: int) -> bool:
         for name, each in _ROOM:
@@ -256,4 +256,3 @@ class Shard:
             digest.update(f"{name}:{table.base}:{table.used};".encode())
             digest.update(table.live().tobytes())
         return digest.hexdigest()
-

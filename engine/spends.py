@@ -7,13 +7,12 @@ of arrival; an ad's totals are the sums of the standing snapshots.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from engine.arrays import Arrays, touch, touch_rare
 from engine.events import AD_ID_SLOT, EVENT_ID_SLOT
 from engine.hashing import mix
 from engine.index import find, insert
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import T_ADS, T_SPENDS, T_TEXTS
 from engine.names import ad_of, seen_ad
 from engine.texts import Bytes, compare, compare_texts, put_text
@@ -21,7 +20,7 @@ from engine.texts import Bytes, compare, compare_texts, put_text
 U64 = np.uint64
 
 
-@njit(**KERNEL)
+@kernel
 def take_spend(a: Arrays, event: np.void, data: Bytes, account: int, source: int) -> None:
     """Take a snapshot: the first of its period, a newer one, or an older one that changes nothing."""
     ad = ad_of(a, event, data, account, AD_ID_SLOT)
@@ -56,7 +55,7 @@ def take_spend(a: Arrays, event: np.void, data: Bytes, account: int, source: int
     a.used[T_TEXTS] = put_text(a.texts, a.used[T_TEXTS], data, at, size)
 
 
-@njit(**KERNEL)
+@kernel
 def _is_newer(a: Arrays, event: np.void, data: Bytes, place: int, source: int) -> bool:
     row = a.spends[place]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:

@@ -75,7 +75,11 @@ class Table:
         """Make room for ``more`` appended rows and ``touches`` touched ones, growing by an eighth at least, a small table more."""
         need = self.used + more
         if need > self.rows.size:
-            size = max(need, self.rows.size + max(self.rows.size // 8, min(self.rows.size, STEP_ROWS)), FIRST_ROWS if need > 64 else 64)
+            size = max(
+                need,
+                self.rows.size + max(self.rows.size // 8, min(self.rows.size, STEP_ROWS)),
+                FIRST_ROWS if need > 64 else 64,
+            )
             self.rows = _grown(self.rows, size, self.used)
             self.version += 1
             if self.stamped:

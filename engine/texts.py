@@ -7,15 +7,14 @@ the table is the caller's duty.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 
 Bytes = NDArray[np.uint8]
 
 
-@njit(**KERNEL)
+@kernel
 def put_text(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     """Write one text at place ``at``; returns the place behind it."""
     texts[at] = np.uint8(size)
@@ -24,7 +23,7 @@ def put_text(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     return at + 1 + size
 
 
-@njit(**KERNEL)
+@kernel
 def put_raw(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     """Write a raw line (four length bytes, little end first) at place ``at``; returns the place behind it."""
     for i in range(4):
@@ -34,13 +33,13 @@ def put_raw(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
     return at + 4 + size
 
 
-@njit(**KERNEL)
+@kernel
 def skip_text(texts: Bytes, at: int) -> int:
     """The place behind the text at ``at``."""
     return at + 1 + np.int64(texts[at])
 
 
-@njit(**KERNEL)
+@kernel
 def compare(one: Bytes, at: int, size: int, other: Bytes, other_at: int, other_size: int) -> int:
     """-1, 0, 1 as the first span of bytes sorts before, equals, sorts behind the second."""
     for i in range(min(size, other_size)):
@@ -51,7 +50,7 @@ def compare(one: Bytes, at: int, size: int, other: Bytes, other_at: int, other_s
     return -1 if size < other_size else 1
 
 
-@njit(**KERNEL)
+@kernel
 def compare_texts(texts: Bytes, at: int, other: int) -> int:
     """`compare` of two stored texts of one table."""
     return compare(texts, at + 1, np.int64(texts[at]), texts, other + 1, np.int64(texts[other]))

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.verdict import Reason, Verdict
 
 PPM: Final = 1_000_000
@@ -24,13 +23,13 @@ _ABOVE: Final = int(Reason.ROAS_ABOVE_SCALE)
 _LITTLE: Final = int(Reason.TOO_LITTLE_SPENT)
 
 
-@njit(**KERNEL)
+@kernel
 def share_of(amount_micros: int, ppm: int) -> int:
     """``amount * ppm / 10**6``, rounded down, without overflow for amounts below 9 * 10**12 currency units."""
     return amount_micros // PPM * ppm + amount_micros % PPM * ppm // PPM
 
 
-@njit(**KERNEL)
+@kernel
 def below(value_micros: int, spend_micros: int, ppm: int) -> bool:
     """Whether value < spend * ratio, exactly."""
     whole = share_of(spend_micros, ppm)
@@ -38,13 +37,13 @@ def below(value_micros: int, spend_micros: int, ppm: int) -> bool:
     return value_micros < whole or (value_micros == whole and rest > 0)
 
 
-@njit(**KERNEL)
+@kernel
 def above(value_micros: int, spend_micros: int, ppm: int) -> bool:
     """Whether value > spend * ratio, exactly."""
     return value_micros > share_of(spend_micros, ppm)
 
 
-@njit(**KERNEL)
+@kernel
 def judge_by_thresholds(rule: np.void, value_micros: int, spend_micros: int) -> tuple[int, int]:
     """Verdict and reason of an ad outside the zone that has spent something."""
     if below(value_micros, spend_micros, rule["kill_roas_ppm"]):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.arrays import Arrays, touch
@@ -17,7 +16,7 @@ from engine.claims import WAIT_MS, reconsider
 from engine.events import LATENESS_MS, Refusal
 from engine.index import find
 from engine.intake import forget_id
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 from engine.layout import CLAIM_NONE, CLAIM_REVERSAL, NEVER_MS, T_ACCOUNTS, T_CLAIMS
 
 _BAD_REVERSAL: Final = int(Refusal.BAD_REVERSAL)
@@ -30,7 +29,7 @@ SWEEP_REVERSALS: Final = 2
 """Which waits to end: those that are over, all (the feed has ended), reversals that are over only."""
 
 
-@njit(**KERNEL)
+@kernel
 def close_waits(a: Arrays, places: NDArray[np.int64], which: int, refused: NDArray[np.int64]) -> tuple[int, int]:
     """End waits.
 
@@ -74,7 +73,7 @@ def close_waits(a: Arrays, places: NDArray[np.int64], which: int, refused: NDArr
     return still, given_up
 
 
-@njit(**KERNEL)
+@kernel
 def _reversal_end(a: Arrays, row: np.void, which: int) -> int:
     """The reason to give a waiting reversal up, 0 to let it wait on."""
     late = a.accounts[row["account"]]["max_event_ms"] - row["occurred_at_ms"] > LATENESS_MS
@@ -84,7 +83,7 @@ def _reversal_end(a: Arrays, row: np.void, which: int) -> int:
     return _BAD_REVERSAL if target >= 0 and a.claims[target]["type"] == CLAIM_REVERSAL else _ORPHAN
 
 
-@njit(**KERNEL)
+@kernel
 def _give_up(a: Arrays, claim: int) -> None:
     row = a.claims[claim]
     row["type"] = CLAIM_NONE

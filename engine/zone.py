@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from engine.kernel import KERNEL
+from engine.kernel import kernel
 
 RULE_OR: Final = 0
 RULE_AND: Final = 1
 RULE_DAYS: Final = 2
 
 
-@njit(**KERNEL)
+@kernel
 def in_zone(rule: np.void, live_ms: int, spend_micros: int) -> bool:
     """Whether an ad is protected.
 

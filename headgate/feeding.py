@@ -35,7 +35,14 @@ def run(
         stop_on_signal() as stopped,
     ):
         fed = feed_files(session, files, as_of_ms, trusted=trusted, quiet=asked.as_json)
-        totals = {"lines": fed.lines, "resumed": fed.resumed, "events": 0, "decisions": 0, "commands": 0, "dead_letters": 0}
+        totals = {
+            "lines": fed.lines,
+            "resumed": fed.resumed,
+            "events": 0,
+            "decisions": 0,
+            "commands": 0,
+            "dead_letters": 0,
+        }
         with progress_bar("deciding", quiet=asked.as_json) as progress:
 
             def watch(commit: Commit) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from connectors.wire.rows import AT, SIZE, VALUE
 from connectors.wire.scan import scan_line, scan_object
-from connectors.wire.words import FAIL, KERNEL, Bytes, Words, is_blank, line_end, line_size
+from connectors.wire.words import FAIL, Bytes, Words, is_blank, line_end, line_size
 from engine.events import LINE_MAX_BYTES, Events, Field, Refusal
 from engine.hashing import mix, murmur2_bytes
+from engine.kernel import kernel
 
 U64 = np.uint64
 _UNRECOGNISED: Final = int(Refusal.UNRECOGNISED)
@@ -39,7 +39,7 @@ LINE: Final = np.dtype(
 )
 
 
-@njit(**KERNEL)
+@kernel
 def scan_payloads(
     data: Bytes, starts: NDArray[np.int64], trusted: bool, table: Words, cells: Words, rows: Events
 ) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def scan_payloads(
     return n_rows, n_slow
 
 
-@njit(**KERNEL)
+@kernel
 def scan_canonical(
     data: Bytes,
     at: NDArray[np.int64],
@@ -103,7 +103,7 @@ def scan_canonical(
     return failed
 
 
-@njit(**KERNEL)
+@kernel
 def count_lines(data: Bytes) -> int:
     """How many line feeds ``data`` holds."""
     count = 0
@@ -112,7 +112,7 @@ def count_lines(data: Bytes) -> int:
     return count
 
 
-@njit(**KERNEL)
+@kernel
 def scan_index(
     data: Bytes,
     stop: int,
@@ -164,7 +164,7 @@ def scan_index(
     return n_lines, n_slow
 
 
-@njit(**KERNEL)
+@kernel
 def _shard(data: Bytes, cells: Words, key: Bytes, shards: int) -> int:
     """`engine.hashing.partition` of the cells' tenant and account."""
     size = 0

@@ -20,7 +20,6 @@ from urllib.parse import quote
 
 import msgspec
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from connectors.wire.fields import (
@@ -35,8 +34,8 @@ from connectors.wire.fields import (
     Form,
     Rule,
 )
-from connectors.wire.words import KERNEL
 from engine.events import FIELD_NAMES, LINE_MAX_BYTES, Field, Kind, Refusal
+from engine.kernel import kernel
 
 DEPTH_MAX: Final = 64
 """Levels of nesting, the line's own object included."""
@@ -184,7 +183,8 @@ def _string_reader(
 
 def _canonical_text(text: str) -> str:
     """The text where the scanner takes it as it is, else percent-quoted, a long one as a digest; one to one, as a plain
-    text has no percent."""
+    text has no percent.
+    """
     if len(text) > LONG_TEXT:
         return "%" + blake2b(text.encode(), digest_size=16).hexdigest()
     return text if _PLAIN.fullmatch(text) else quote(text, safe=_SAFE)
@@ -240,7 +240,7 @@ _READERS: Final[dict[Form, Callable[[bytes, Rule], Reading]]] = {
 }
 
 
-@njit(**KERNEL)
+@kernel
 def outline(line: NDArray[np.uint8]) -> tuple[int, int]:
     """How deep a JSON line nests and how many names its outermost object gives, names given twice counted twice.
 

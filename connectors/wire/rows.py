@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
 from connectors.wire.fields import N_FIELDS
-from connectors.wire.words import INLINED, Bytes, Words, currency_code
+from connectors.wire.words import Bytes, Words, currency_code
 from engine.events import (
     ACCOUNT_SLOT,
     AD_ID_SLOT,
@@ -34,6 +33,7 @@ from engine.hashing import (
     SALT_KEY,
     mix,
 )
+from engine.kernel import inlined
 
 U64 = np.uint64
 
@@ -87,18 +87,18 @@ _CONVERSION: Final = int(Kind.CONVERSION)
 _CRM_STAGE: Final = int(Kind.CRM_STAGE)
 
 
-@njit(**INLINED)
+@inlined
 def holds(mask: np.uint64, field: int) -> bool:
     """Whether a field is in the mask."""
     return (mask >> U64(field)) & U64(1) != U64(0)
 
 
-@njit(**INLINED)
+@inlined
 def _scoped(text: np.uint64, account: np.uint64, salt: np.uint64) -> np.uint64:
     return mix(mix(text, account), salt)
 
 
-@njit(**INLINED)
+@inlined
 def fill_row(data: Bytes, kind: np.uint64, mask: np.uint64, cells: Words, row: Any) -> None:
     """Write what the cells hold of the fields in ``mask``."""
     row["kind"] = kind
@@ -125,14 +125,14 @@ def fill_row(data: Bytes, kind: np.uint64, mask: np.uint64, cells: Words, row: A
     _place_object(kind, mask, cells, row)
 
 
-@njit(**INLINED)
+@inlined
 def _place(cells: Words, mask: np.uint64, field: int, slot: int, row: Any) -> None:
     if holds(mask, field):
         row["text_at"][slot] = cells[field, AT]
         row["text_size"][slot] = cells[field, SIZE]
 
 
-@njit(**INLINED)
+@inlined
 def _place_object(kind: np.uint64, mask: np.uint64, cells: Words, row: Any) -> None:
     field = _COMMAND_ID
     if kind == _CLICK:
@@ -144,7 +144,7 @@ def _place_object(kind: np.uint64, mask: np.uint64, cells: Words, row: Any) -> N
     _place(cells, mask, field, OBJECT_ID_SLOT, row)
 
 
-@njit(**INLINED)
+@inlined
 def _fill_numbers(mask: np.uint64, cells: Words, row: Any) -> None:
     """Money, counts and times; the fields that are not in the mask stay 0."""
     if holds(mask, _VALUE):
@@ -167,7 +167,7 @@ def _fill_numbers(mask: np.uint64, cells: Words, row: Any) -> None:
         row["observed_micros"] = cells[_OBSERVED, VALUE]
 
 
-@njit(**INLINED)
+@inlined
 def _fill_ids(kind: np.uint64, mask: np.uint64, account: np.uint64, cells: Words, row: Any) -> None:
     """The hashes that are bound to the account."""
     if holds(mask, _CLICK_ID):

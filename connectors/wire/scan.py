@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
 from connectors.wire.fields import (
     KIND_CODE,
@@ -25,7 +24,6 @@ from connectors.wire.rows import AT, SIZE, VALUE, fill_row
 from connectors.wire.words import (
     FAIL,
     ID_CLASS,
-    INLINED,
     KEY_CLASS,
     LINE_FEED,
     PLAIN_CLASS,
@@ -43,6 +41,7 @@ from connectors.wire.words import (
 )
 from engine.events import LINE_MAX_BYTES, Field, Kind
 from engine.hashing import load8, mix
+from engine.kernel import inlined
 
 U64 = np.uint64
 PAD_BYTES: Final = 64
@@ -69,7 +68,7 @@ _OUTCOME: Final = int(Kind.OUTCOME)
 _CONTROL: Final = int(Kind.CONTROL)
 
 
-@njit(**INLINED)
+@inlined
 def find_name(data: Bytes, at: np.uint64, table: Words) -> tuple[np.uint64, np.uint64, np.uint64]:
     """Look up a name from behind its opening quote.
 
@@ -103,7 +102,7 @@ def find_name(data: Bytes, at: np.uint64, table: Words) -> tuple[np.uint64, np.u
     return end, _UNKNOWN, slot
 
 
-@njit(**INLINED)
+@inlined
 def skip_value(data: Bytes, at: np.uint64) -> np.uint64:
     """Read over the plain value of an unknown field; the position behind it, or FAIL."""
     first = data[at]
@@ -121,13 +120,13 @@ def skip_value(data: Bytes, at: np.uint64) -> np.uint64:
     return end
 
 
-@njit(**INLINED)
+@inlined
 def scan_null(data: Bytes, at: np.uint64) -> np.uint64:
     """The position behind ``null``, or FAIL."""
     return at + U64(4) if load8(data, at) & U64(0xFFFFFFFF) == U64(0x6C6C756E) else FAIL
 
 
-@njit(**INLINED)
+@inlined
 def scan_bool(data: Bytes, at: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The position behind ``true`` or ``false`` (or FAIL), and 1 or 0."""
     word = load8(data, at)
@@ -138,7 +137,7 @@ def scan_bool(data: Bytes, at: np.uint64) -> tuple[np.uint64, np.uint64]:
     return FAIL, U64(0)
 
 
-@njit(**INLINED)
+@inlined
 def scan_field(data: Bytes, at: np.uint64, slot: np.uint64, canonical: bool, table: Words, cells: Words) -> np.uint64:
     """Read the value of a known field into its cell; the position behind it, or FAIL.
 
@@ -184,7 +183,7 @@ def scan_field(data: Bytes, at: np.uint64, slot: np.uint64, canonical: bool, tab
     return end + U64(1)
 
 
-@njit(**INLINED)
+@inlined
 def scan_object(
     data: Bytes, at: np.uint64, canonical: bool, table: Words, cells: Words
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -239,7 +238,7 @@ def scan_object(
     return (at if data[at] == LINE_FEED else FAIL), seen, mask, unknown, content
 
 
-@njit(**INLINED)
+@inlined
 def scan_line(
     data: Bytes, at: np.uint64, canonical: bool, trusted: bool, table: Words, cells: Words, row: Any
 ) -> np.uint64:

@@ -9,19 +9,13 @@ eight digits become a number in three multiplications (Lemire, "Number parsing a
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.hashing import HASH_SEED, absorb, finish, load8
-
-KERNEL: Final[dict[str, Any]] = {"cache": True, "nogil": True, "_nrt": False}
-"""How the kernels of this package are compiled. They allocate nothing, so they go without reference counts, which cost
-two atomic operations in every call that takes an array: three quarters of the time."""
-INLINED: Final[dict[str, Any]] = {**KERNEL, "forceinline": True}
-"""The same for what runs once a field or more often."""
+from engine.kernel import inlined
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
@@ -57,14 +51,14 @@ _FEEDS = _every(LINE_FEED)
 _FROM_CAPITAL_A, _TO_CAPITAL_Z = _every(0x80 - 0x41), _every(0x7F - 0x5A)
 
 
-@njit(**INLINED)
+@inlined
 def equal_bytes(word: np.uint64, pattern: np.uint64) -> np.uint64:
     """Top bits of the bytes of ``word`` that equal those of ``pattern``."""
     x = word ^ pattern
     return ~(((x & _LOW) + _LOW) | x) & _HIGH
 
 
-@njit(**INLINED)
+@inlined
 def stop_bytes(word: np.uint64, string_class: int) -> np.uint64:
     """Top bits of the bytes that a string of this class may not hold (its closing quote among them)."""
     low = word & _LOW
@@ -83,7 +77,7 @@ def stop_bytes(word: np.uint64, string_class: int) -> np.uint64:
     return (bad | ~(low + _FROM_SPACE)) & _HIGH
 
 
-@njit(**INLINED)
+@inlined
 def bytes_below(stop: np.uint64) -> np.uint64:
     """How many bytes lie below the lowest top bit set, which must exist.
 
@@ -97,7 +91,7 @@ def bytes_below(stop: np.uint64) -> np.uint64:
     return (below + U64(1) >> U64(3)) - U64(1)
 
 
-@njit(**INLINED)
+@inlined
 def scan_string(data: Bytes, at: np.uint64, string_class: int) -> tuple[np.uint64, np.uint64]:
     """Read a string from behind its opening quote.
 
@@ -121,7 +115,7 @@ def scan_string(data: Bytes, at: np.uint64, string_class: int) -> tuple[np.uint6
     return end, finish(h, word & (stop ^ (stop - U64(1))) >> U64(8), end - at)
 
 
-@njit(**INLINED)
+@inlined
 def scan_int(data: Bytes, at: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Read a JSON integer of 1 to 18 digits without sign.
 
@@ -150,7 +144,7 @@ def scan_int(data: Bytes, at: np.uint64) -> tuple[np.uint64, np.uint64]:
     return i + n, value
 
 
-@njit(**INLINED)
+@inlined
 def _eight_digits(digits: np.uint64) -> np.uint64:
     pairs = (digits * U64(10) + (digits >> U64(8))) & U64(0x00FF00FF00FF00FF)
     high = (pairs & U64(0x000000FF000000FF)) * U64(0x000F424000000064)
@@ -158,7 +152,7 @@ def _eight_digits(digits: np.uint64) -> np.uint64:
     return (high + low) >> U64(32)
 
 
-@njit(**INLINED)
+@inlined
 def currency_code(data: Bytes, at: np.uint64, size: np.uint64) -> np.uint64:
     """Three capital letters as a number, little end first; 0 for anything else."""
     word = load8(data, at) & U64(0xFFFFFF)
@@ -167,7 +161,7 @@ def currency_code(data: Bytes, at: np.uint64, size: np.uint64) -> np.uint64:
     return word if size == U64(3) and good == U64(0x808080) else U64(0)
 
 
-@njit(**INLINED)
+@inlined
 def line_end(data: Bytes, at: np.uint64) -> np.uint64:
     """The position of the next line feed, which must exist."""
     i = at
@@ -178,14 +172,14 @@ def line_end(data: Bytes, at: np.uint64) -> np.uint64:
     return i + bytes_below(stop)
 
 
-@njit(**INLINED)
+@inlined
 def line_size(data: Bytes, at: np.uint64, end: np.uint64) -> np.uint64:
     """The size of the line whose line feed is at ``end``, without one carriage return before it."""
     size = end - at
     return size - U64(1) if size > U64(0) and data[end - U64(1)] == 0x0D else size
 
 
-@njit(**INLINED)
+@inlined
 def is_blank(data: Bytes, at: np.uint64, end: np.uint64) -> bool:
     """Whether ``data[at:end]`` holds nothing but JSON's white space."""
     for i in range(at, end):
@@ -194,7 +188,7 @@ def is_blank(data: Bytes, at: np.uint64, end: np.uint64) -> bool:
     return True
 
 
-@njit(**INLINED)
+@inlined
 def skip_space(data: Bytes, at: np.uint64) -> np.uint64:
     """The first position that is neither a space nor a tab."""
     while data[at] <= 0x20 and (data[at] == 0x20 or data[at] == 0x09):

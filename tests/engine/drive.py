@@ -50,6 +50,4 @@ class Drive:
 
     def decisions(self) -> list[Any]:
         """All decision rows as bytes, with their names."""
-        return [
-            (number, rows.tobytes(), names) for output in self.outputs for number, rows, names in output.decisions
-        ]
+        return [(number, rows.tobytes(), names) for output in self.outputs for number, rows, names in output.decisions]
