@@ -125,7 +125,7 @@ def _merge(datas: list[NDArray[np.uint8]], shards: int, clock_ms: int) -> _Merge
     times = np.concatenate([index["occurred_at_ms"] for index in indexes]) if indexes else np.zeros(0, np.int64)
     times = np.where((times < TIME_MIN_MS) | (times > min(TIME_MAX_MS, clock_ms + FUTURE_SLACK_MS)), -1, times)
     order = np.zeros(total, np.int64)
-    _merge_heads(times, starts, order)
+    _merge_heads(times, starts[:-1].copy(), starts[1:], order)
     file = np.repeat(np.arange(len(indexes), dtype=np.int32), [index.size for index in indexes])
     columns = {name: np.concatenate([index[name] for index in indexes])[order] for name in ("at", "size", "shard")}
     due = np.zeros(total, np.int64)
@@ -134,13 +134,14 @@ def _merge(datas: list[NDArray[np.uint8]], shards: int, clock_ms: int) -> _Merge
 
 
 @kernel
-def _merge_heads(times: NDArray[np.int64], starts: NDArray[np.int64], order: NDArray[np.int64]) -> None:
-    """Merge runs ``starts[i] .. starts[i + 1]`` by their heads' times, earlier runs first on ties."""
-    heads = starts[:-1].copy()
+def _merge_heads(
+    times: NDArray[np.int64], heads: NDArray[np.int64], ends: NDArray[np.int64], order: NDArray[np.int64]
+) -> None:
+    """Merge runs ``heads[i] .. ends[i]`` by their heads' times, earlier runs first on ties; ``heads`` is used up."""
     for place in range(order.size):
         best = -1
         for run in range(heads.size):
-            if heads[run] < starts[run + 1] and (best < 0 or times[heads[run]] < times[heads[best]]):
+            if heads[run] < ends[run] and (best < 0 or times[heads[run]] < times[heads[best]]):
                 best = run
         order[place] = heads[best]
         heads[best] += 1
@@ -205,5 +206,6 @@ def _gather(
     data: NDArray[np.uint8], at: NDArray[np.int64], size: NDArray[np.int64], out: NDArray[np.uint8], begin: int
 ) -> None:
     for line in range(at.size):
-        out[begin : begin + size[line]] = data[at[line] : at[line] + size[line]]
+        for i in range(size[line]):
+            out[begin + i] = data[at[line] + i]
         begin += size[line] + 1

@@ -14,6 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.events import COUNT_MAX, MONEY_MAX_MICROS, TIME_MAX_MS, TIME_MIN_MS
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
+Entity = Annotated[
+    str,
+    Field(
+        pattern=r"^(ad_set|campaign|budget|ad):[A-Za-z0-9_.:-]{1,128}$",
+        description="the platform object that carries the budget: ad_set:ID, campaign:ID, budget:ID or ad:ID",
+    ),
+]
 Key = Annotated[str, Field(pattern=r"^[!-~]{1,512}$", description="1-512 printable ASCII characters without space")]
 Money = Annotated[int, Field(ge=0, le=MONEY_MAX_MICROS, description="millionths of the account's currency, a JSON int")]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX, description="a JSON int")]
@@ -108,7 +115,7 @@ class Catalog(Line):
     ad_id: Id
     ad_set_id: Id
     campaign_id: Id
-    budget_entity: Annotated[Id, Field(description="ad_set:ID, campaign:ID, budget:ID or ad:ID")]
+    budget_entity: Entity
     status: str
     launched_at_ms: Time
     currency: Currency
@@ -124,7 +131,7 @@ class Outcome(Line):
 
     kind: Literal["outcome"]
     command_id: Id
-    budget_entity: Id
+    budget_entity: Entity
     result: str
     value_micros: Money | None = None
     observed_micros: Money | None = None
