@@ -74,7 +74,7 @@ def drive(chunks: Iterable[tuple[int, list[Entry]]], accounts: int) -> list[Shar
     shards = [Shard(number, config) for number in range(SHARDS)]
     for number, run_of in groupby(chunks, key=lambda chunk: chunk[0]):
         for _, entries in run_of:
-            for item in items_of(entries, trusted=True):
+            for item in items_of(entries):
                 step(shards[number], [item])
     return shards
 

@@ -26,7 +26,9 @@ class MemoryLog:
         found = {shard: self._entries[shard][at.get(_name(shard), 0) :] for shard, at in positions.items()}
         return {shard: entries for shard, entries in found.items() if entries}
 
-    def append(self, shard: int, producer: str, sequence: int, entries: Sequence[bytes | Mark]) -> bool:
+    def append(
+        self, shard: int, producer: str, sequence: int, entries: Sequence[bytes | Mark], *, trusted: bool = False
+    ) -> bool:
         """Append once."""
         if sequence <= self.last_sequence(shard, producer):
             return False
@@ -34,7 +36,7 @@ class MemoryLog:
         fresh = [
             Entry(_name(shard), number, None, entry)
             if isinstance(entry, Mark)
-            else Entry(_name(shard), number, entry, None)
+            else Entry(_name(shard), number, entry, None, trusted)
             for number, entry in enumerate(entries, len(held) + 1)
         ]
         held += fresh

@@ -1,9 +1,9 @@
 """Feeding files: NDJSON files merged by event time into the log, once, however often it is tried.
 
-Rules of this file: what is appended, and under which number, is a function of the files' bytes alone; so a feed that was
-killed is begun anew and skips what the log has. A file keeps its own order; between files the line that happened first
-goes first, ties to the file named first; a line without a readable time goes as soon as its turn in its file comes.
-Ticks follow the greatest event time so far; a mark at the end closes all waits.
+Rules of this file: what is appended, and under which number, is a function of the files' bytes alone; so a feed that
+was killed is begun anew and skips what the log has. A file keeps its own order; between files the line that happened
+first goes first, ties to the file named first; a line without a readable time goes as soon as its turn in its file
+comes. Ticks follow the greatest event time so far; a mark at the end closes all waits.
 """
 
 from __future__ import annotations
@@ -81,13 +81,21 @@ class Feed:
         self.name = "feed." + digest.hexdigest()
 
 
-def feed(log: EventLog, what: Feed, clock_ms: int, progress: Progress = lambda done, all_: None) -> Fed:
+def feed(
+    log: EventLog,
+    what: Feed,
+    clock_ms: int,
+    progress: Progress = lambda done, all_: None,
+    *,
+    trusted: bool = False,
+) -> Fed:
     """Append files to the log.
 
     Parameters
     ----------
     clock_ms : what `future` is judged against; the same whenever the feed is tried again.
     progress : told of (lines done, all lines).
+    trusted : whether outcome and control events are taken from the files.
 
     Raises
     ------
@@ -104,7 +112,7 @@ def feed(log: EventLog, what: Feed, clock_ms: int, progress: Progress = lambda d
         for shard, entries in batch.items():
             sequences[shard] += 1
             if sequences[shard] > last[shard]:
-                appended += log.append(shard, producer, sequences[shard], entries)
+                appended += log.append(shard, producer, sequences[shard], entries, trusted=trusted)
         progress(done, lines)
     return Fed(lines, appended, resumed)
 

@@ -34,12 +34,14 @@ class Entry(NamedTuple):
     offset : int, its number in that stream.
     lines : bytes or None, one or many lines with LF between them; None for a mark.
     mark : Mark or None.
+    trusted : whether the lines came from a role that may write `outcome` and `control` events.
     """
 
     stream: str
     offset: int
     lines: bytes | None
     mark: Mark | None
+    trusted: bool = False
 
 
 class LogError(Exception):
@@ -80,7 +82,9 @@ class EventLog(Protocol):
         LogTruncated, LogUnavailable.
         """
 
-    def append(self, shard: int, producer: str, sequence: int, entries: Sequence[bytes | Mark]) -> bool:
+    def append(
+        self, shard: int, producer: str, sequence: int, entries: Sequence[bytes | Mark], *, trusted: bool = False
+    ) -> bool:
         """Append entries, all or none, once.
 
         Parameters
@@ -89,6 +93,7 @@ class EventLog(Protocol):
         producer : str, not empty; its sequence numbers per shard are 1, 2, 3, ...
         sequence : int.
         entries : lines (one or many, LF between them) or marks.
+        trusted : whether the lines may hold `outcome` and `control` events.
 
         Returns
         -------

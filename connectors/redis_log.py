@@ -88,14 +88,17 @@ class RedisLog:
                 self._compare(shard, offset, empty=shard not in found)
         return found
 
-    def append(self, shard: int, producer: str, sequence: int, entries: Sequence[bytes | Mark]) -> bool:
+    def append(
+        self, shard: int, producer: str, sequence: int, entries: Sequence[bytes | Mark], *, trusted: bool = False
+    ) -> bool:
         """Append entries once; see `EventLog.append`."""
         if not producer or sequence < 1:
             message = f"producer {producer!r} with sequence {sequence}: a name and a number from 1 on are needed"
             raise ValueError(message)
         args: list[bytes | str | int] = [producer, sequence]
+        kind = "t" if trusted else "l"
         for entry in entries:
-            args += ("m", _packed(entry)) if isinstance(entry, Mark) else ("l", entry)
+            args += ("m", _packed(entry)) if isinstance(entry, Mark) else (kind, entry)
         call = ("EVALSHA", _APPEND_SHA, 2, _log_key(shard), _producers_key(shard), *args)
         try:
             done = self._send(*call)
@@ -144,8 +147,8 @@ class RedisLog:
             if entry_id != b"%d-0" % offset:
                 message = f"{stream}: entry {offset} was trimmed away; restore the log, or begin with a new --data"
                 raise LogTruncated(message)
-            if kind == b"l":
-                entries.append(Entry(stream, offset, data, None))
+            if kind in (b"l", b"t"):
+                entries.append(Entry(stream, offset, data, None, kind == b"t"))
             else:
                 entries.append(Entry(stream, offset, None, _unpacked(data)))
             size += len(data)

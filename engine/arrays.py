@@ -10,7 +10,7 @@ would cost more than the work, and minutes of compilation.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numba import types
@@ -22,7 +22,7 @@ from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
-from engine.kernel import inlined
+from engine.kernel import Int, inlined
 from engine.layout import INDEXED, NAMES, TABLES
 
 STAMPED: Final = tuple(name for name, _, stamped in TABLES if stamped)
@@ -68,6 +68,8 @@ FIELDS: Final[tuple[tuple[str, np.dtype[Any]], ...]] = (
 
 class Arrays:
     """The arrays of a shard; its attributes are `FIELDS`."""
+
+    _numba_type_: ClassVar[ArraysType]
 
     def __init__(self) -> None:
         self._held: list[Any] = [None] * len(FIELDS)
@@ -165,8 +167,8 @@ def touch(
     stamps: NDArray[np.uint8],
     saved: NDArray[np.int64],
     n_touched: NDArray[np.int64],
-    table: int,
-    place: int,
+    table: Int,
+    place: Int,
 ) -> None:
     """Note that an older row of a stamped table changed, once between two commits."""
     if place < saved[table] and stamps[place] == 0:
@@ -177,7 +179,7 @@ def touch(
 
 @inlined
 def touch_rare(
-    touched: NDArray[np.int64], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: int, place: int
+    touched: NDArray[np.int64], saved: NDArray[np.int64], n_touched: NDArray[np.int64], table: Int, place: Int
 ) -> None:
     """Note that an older row of an unstamped table changed; the caller bounds how often."""
     if place < saved[table]:

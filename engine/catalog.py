@@ -1,8 +1,8 @@
 """What the platform says of ads and budget entities, and what became of our commands: the rare events.
 
-Rules of this file: of all catalog events of an ad (of an entity) the newest by (time, event id, source) stands; a budget
-that moved without an outcome of ours is somebody else's change and enters the history as such. An outcome is the only
-thing that ends a command under way before its time.
+Rules of this file: of all catalog events of an ad (of an entity) the newest by (time, event id, source) stands; a
+budget that moved without an outcome of ours is somebody else's change and enters the history as such. An outcome is the
+only thing that ends a command under way before its time.
 """
 
 from __future__ import annotations

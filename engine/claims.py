@@ -15,7 +15,7 @@ from engine.events import AD_ID_SLOT, EVENT_ID_SLOT, MS_PER_HOUR, N_KEYS, OBJECT
 from engine.evidence import click_of, direct_evidence, refresh_contact
 from engine.hashing import SALT_REVERSES, mix
 from engine.index import find, find_next, first_slot, insert
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import (
     CLAIM_CONVERSION,
     CLAIM_NONE,
@@ -38,7 +38,7 @@ _AD_BIT = U64(1) << U64(Field.AD_ID.value)
 
 
 @kernel
-def take_conversion(a: Arrays, event: np.void, data: Bytes, account: int, source: int, offset: int) -> None:
+def take_conversion(a: Arrays, event: np.void, data: Bytes, account: Int, source: Int, offset: Int) -> None:
     """Take a conversion or a reversal: a new one, or another event of a known id."""
     claim = find(a.claims_slots, a.claims, event["object_id"])
     own_ad = _own_ad(a, event, data, account)
@@ -67,7 +67,7 @@ def take_conversion(a: Arrays, event: np.void, data: Bytes, account: int, source
 
 
 @kernel
-def take_stage(a: Arrays, event: np.void, data: Bytes, account: int, source: int, value: int) -> None:
+def take_stage(a: Arrays, event: np.void, data: Bytes, account: Int, source: Int, value: Int) -> None:
     """Take a CRM stage event: the deal was worth ``value`` micros from then on."""
     own_ad = _own_ad(a, event, data, account)
     claim = a.used[T_CLAIMS]
@@ -88,7 +88,7 @@ def take_stage(a: Arrays, event: np.void, data: Bytes, account: int, source: int
 
 
 @kernel
-def begin(a: Arrays, claim: int) -> None:
+def begin(a: Arrays, claim: Int) -> None:
     """Look for evidence the first time; wait if a click is named that may still come."""
     row = a.claims[claim]
     click, unseen = click_of(a, claim)
@@ -101,7 +101,7 @@ def begin(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def reconsider(a: Arrays, claim: int) -> None:
+def reconsider(a: Arrays, claim: Int) -> None:
     """Look at a claim's evidence again and move every credit that hangs on it."""
     row = a.claims[claim]
     ad, layer, click = direct_evidence(a, claim)
@@ -121,7 +121,7 @@ def reconsider(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def _credit_contact(a: Arrays, contact: int, but: int) -> None:
+def _credit_contact(a: Arrays, contact: Int, but: Int) -> None:
     """Bring up to date the credit of all other claims of a contact that live on what it lends."""
     link = a.contacts[contact]["head"]
     while link >= 0:
@@ -144,7 +144,7 @@ def reconsider_watchers(a: Arrays, h: np.uint64) -> None:
 
 
 @kernel
-def _own_ad(a: Arrays, event: np.void, data: Bytes, account: int) -> int:
+def _own_ad(a: Arrays, event: np.void, data: Bytes, account: Int) -> int:
     if event["mask"] & _AD_BIT == U64(0) or event["reverses"] != U64(0):
         return -1
     ad = ad_of(a, event, data, account, AD_ID_SLOT)
@@ -153,7 +153,7 @@ def _own_ad(a: Arrays, event: np.void, data: Bytes, account: int) -> int:
 
 
 @kernel
-def _fill(a: Arrays, claim: int, event: np.void, data: Bytes, account: int, source: int, own_ad: int) -> None:
+def _fill(a: Arrays, claim: Int, event: np.void, data: Bytes, account: Int, source: Int, own_ad: Int) -> None:
     row = a.claims[claim]
     row["hash"] = event["object_id"]
     row["occurred_at_ms"] = event["occurred_at_ms"]
@@ -193,7 +193,7 @@ def _fill(a: Arrays, claim: int, event: np.void, data: Bytes, account: int, sour
 
 
 @kernel
-def _speaks(a: Arrays, event: np.void, data: Bytes, claim: int, source: int) -> bool:
+def _speaks(a: Arrays, event: np.void, data: Bytes, claim: Int, source: Int) -> bool:
     row = a.claims[claim]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
         return event["occurred_at_ms"] < row["occurred_at_ms"]
@@ -206,7 +206,7 @@ def _speaks(a: Arrays, event: np.void, data: Bytes, claim: int, source: int) -> 
 
 
 @kernel
-def _join_contact(a: Arrays, claim: int, event: np.void) -> None:
+def _join_contact(a: Arrays, claim: Int, event: np.void) -> None:
     h = event["contact"]
     if h == U64(0):
         return
@@ -225,7 +225,7 @@ def _join_contact(a: Arrays, claim: int, event: np.void) -> None:
 
 
 @kernel
-def _deal_of(a: Arrays, event: np.void, account: int, text: int) -> int:
+def _deal_of(a: Arrays, event: np.void, account: Int, text: Int) -> int:
     place = find(a.deals_slots, a.deals, event["object_id"])
     if place >= 0:
         return place
@@ -246,7 +246,7 @@ def _deal_of(a: Arrays, event: np.void, account: int, text: int) -> int:
 
 
 @kernel
-def _watch(a: Arrays, h: np.uint64, claim: int) -> None:
+def _watch(a: Arrays, h: np.uint64, claim: Int) -> None:
     at = a.used[T_WATCHES]
     a.used[T_WATCHES] = at + 1
     a.watches[at]["hash"] = h
@@ -255,7 +255,7 @@ def _watch(a: Arrays, h: np.uint64, claim: int) -> None:
 
 
 @kernel
-def _watch_keys(a: Arrays, claim: int) -> None:
+def _watch_keys(a: Arrays, claim: Int) -> None:
     for k in range(N_KEYS):
         h = a.claims[claim]["keys"][k]
         if h != U64(0):
@@ -263,7 +263,7 @@ def _watch_keys(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def _withdraw(a: Arrays, claim: int) -> None:
+def _withdraw(a: Arrays, claim: Int) -> None:
     """Undo all that a claim did, before another event of its id speaks for it."""
     row = a.claims[claim]
     if row["type"] == CLAIM_REVERSAL:

@@ -12,7 +12,7 @@ from engine.arrays import Arrays, touch, touch_rare
 from engine.claims import reconsider_watchers
 from engine.events import AD_ID_SLOT, EVENT_ID_SLOT, N_KEYS, OBJECT_ID_SLOT
 from engine.index import find, insert
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import T_ADS, T_CLICK_TEXTS, T_CLICKS, T_KEYS
 from engine.names import ad_of, seen_ad
 from engine.texts import Bytes, compare, compare_texts, put_text, skip_text
@@ -21,7 +21,7 @@ U64 = np.uint64
 
 
 @kernel
-def take_click(a: Arrays, event: np.void, data: Bytes, account: int, source: int) -> None:
+def take_click(a: Arrays, event: np.void, data: Bytes, account: Int, source: Int) -> None:
     """Count a click event: a new click, another event of a known one, or one that now speaks for it."""
     place = find(a.clicks_slots, a.clicks, event["object_id"])
     ad = ad_of(a, event, data, account, AD_ID_SLOT)
@@ -45,7 +45,7 @@ def take_click(a: Arrays, event: np.void, data: Bytes, account: int, source: int
 
 
 @kernel
-def _new_click(a: Arrays, event: np.void, data: Bytes, ad: int, source: int) -> int:
+def _new_click(a: Arrays, event: np.void, data: Bytes, ad: Int, source: Int) -> int:
     place = a.used[T_CLICKS]
     a.used[T_CLICKS] = place + 1
     row = a.clicks[place]
@@ -62,7 +62,7 @@ def _new_click(a: Arrays, event: np.void, data: Bytes, ad: int, source: int) -> 
 
 
 @kernel
-def _write_texts(a: Arrays, event: np.void, data: Bytes, place: int) -> None:
+def _write_texts(a: Arrays, event: np.void, data: Bytes, place: Int) -> None:
     at = a.used[T_CLICK_TEXTS]
     a.clicks[place]["text"] = a.base[T_CLICK_TEXTS] + at
     for slot in (OBJECT_ID_SLOT, EVENT_ID_SLOT):
@@ -71,7 +71,7 @@ def _write_texts(a: Arrays, event: np.void, data: Bytes, place: int) -> None:
 
 
 @kernel
-def _speaks(a: Arrays, event: np.void, data: Bytes, place: int, source: int) -> bool:
+def _speaks(a: Arrays, event: np.void, data: Bytes, place: Int, source: Int) -> bool:
     """Whether the event sorts before the one that speaks for the click now."""
     row = a.clicks[place]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
@@ -85,7 +85,7 @@ def _speaks(a: Arrays, event: np.void, data: Bytes, place: int, source: int) -> 
 
 
 @kernel
-def _speak(a: Arrays, event: np.void, data: Bytes, place: int, ad: int, source: int) -> None:
+def _speak(a: Arrays, event: np.void, data: Bytes, place: Int, ad: Int, source: Int) -> None:
     row = a.clicks[place]
     a.ads[row["ad"]]["clicks"] -= 1
     touch(a.ads_touched, a.ads_stamps, a.saved, a.n_touched, T_ADS, row["ad"])
@@ -99,7 +99,7 @@ def _speak(a: Arrays, event: np.void, data: Bytes, place: int, ad: int, source: 
 
 
 @kernel
-def _has_key(a: Arrays, place: int, h: np.uint64) -> bool:
+def _has_key(a: Arrays, place: Int, h: np.uint64) -> bool:
     link = a.clicks[place]["keys"]
     while link >= 0:
         row = a.keys[link - a.base[T_KEYS]]
@@ -110,7 +110,7 @@ def _has_key(a: Arrays, place: int, h: np.uint64) -> bool:
 
 
 @kernel
-def _link_key(a: Arrays, place: int, h: np.uint64) -> None:
+def _link_key(a: Arrays, place: Int, h: np.uint64) -> None:
     at = a.used[T_KEYS]
     a.used[T_KEYS] = at + 1
     row = a.keys[at]

@@ -1,8 +1,8 @@
 """Credit: what an ad gets for a conversion or a deal, moved exactly when the evidence changes.
 
 Rules of this file: an ad's totals are the sums of the credits standing now; every change takes the old credit away and
-gives the new one, so totals are a function of the set of events. A conversion is worth max(0, value - reversals); a deal
-is worth its newest stage and sits on one ad, that of its earliest event with any evidence.
+gives the new one, so totals are a function of the set of events. A conversion is worth max(0, value - reversals); a
+deal is worth its newest stage and sits on one ad, that of its earliest event with any evidence.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 
 from engine.arrays import Arrays, touch
 from engine.evidence import earlier_claim, evidence
-from engine.kernel import kernel
-from engine.layout import CLAIM_CONVERSION, CLAIM_STAGE, T_ADS, T_CLAIMS, T_DEALS
+from engine.kernel import Int, kernel
+from engine.layout import CLAIM_CONVERSION, CLAIM_STAGE, LAYER_NONE, T_ADS, T_CLAIMS, T_DEALS
 
 
 @kernel
-def credit(a: Arrays, claim: int) -> None:
+def credit(a: Arrays, claim: Int) -> None:
     """Bring the credit of a claim (its conversion, or its deal) up to date."""
     kind = a.claims[claim]["type"]
     if kind == CLAIM_CONVERSION:
@@ -26,12 +26,12 @@ def credit(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def _now(a: Arrays, at_ms: int) -> int:
+def _now(a: Arrays, at_ms: Int) -> int:
     return max(a.shard[0]["now_ms"], at_ms)
 
 
 @kernel
-def _credit_conversion(a: Arrays, claim: int) -> None:
+def _credit_conversion(a: Arrays, claim: Int) -> None:
     row = a.claims[claim]
     if row["waiting"] == 1:
         return
@@ -56,7 +56,7 @@ def _credit_conversion(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def uncredit(a: Arrays, claim: int) -> None:
+def uncredit(a: Arrays, claim: Int) -> None:
     """Take a conversion's standing credit away."""
     row = a.claims[claim]
     ad = row["credit_ad"]
@@ -67,13 +67,15 @@ def uncredit(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def _credit_deal(a: Arrays, claim: int) -> None:
+def _credit_deal(a: Arrays, claim: Int) -> None:
     deal = a.claims[claim]["deal"]
     row = a.deals[deal]
     if row["newest"] < 0 or earlier_claim(a, row["newest"], claim):
         row["newest"] = claim
     _refresh_evident(a, deal, claim)
-    ad, layer, click = np.int64(-1), np.int64(0), np.int64(-1)
+    ad: Int = -1
+    layer: Int = LAYER_NONE
+    click: Int = -1
     if row["evident"] >= 0:
         ad, layer, click = evidence(a, row["evident"])
     value = a.claims[row["newest"]]["value_micros"]
@@ -93,7 +95,7 @@ def _credit_deal(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def _refresh_evident(a: Arrays, deal: int, claim: int) -> None:
+def _refresh_evident(a: Arrays, deal: Int, claim: Int) -> None:
     row = a.deals[deal]
     has = evidence(a, claim)[0] >= 0
     evident = row["evident"]

@@ -80,6 +80,20 @@ def pack(rows: NDArray[Any], names: bytes, policies: tuple[str, ...], policy_has
     return b"".join([head, rows.tobytes(), f"{policy_hash}\n{','.join(policies)}\n".encode(), names])
 
 
+def policy_hash_of(block: bytes) -> str:
+    """The hash of policy and configuration that a block was made with.
+
+    Raises
+    ------
+    ValueError where the block is not of this format.
+    """
+    if block[:4] != MAGIC:
+        message = "not a block of decisions, or one of another version"
+        raise ValueError(message)
+    start = 8 + int.from_bytes(block[4:8], "little") * DECISION.itemsize
+    return block[start : block.index(b"\n", start)].decode()
+
+
 def unpack(block: bytes, policy_seed: int) -> list[dict[str, Any]]:
     """The records of a block as people and scripts read them, oldest first.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays import Arrays
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import T_ACCOUNTS, T_ADS
 from engine.posterior import gamma_below, return_posterior
 from engine.texts import skip_text
@@ -63,7 +63,7 @@ ASSESSMENT: Final = np.dtype(
 
 
 @kernel
-def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[Any]) -> int:
+def evaluate(a: Arrays, now_ms: Int, units: NDArray[np.float64], out: NDArray[Any]) -> int:
     """Assess all ads; write those with something to say to ``out`` and return their number.
 
     Parameters
@@ -86,7 +86,7 @@ def evaluate(a: Arrays, now_ms: int, units: NDArray[np.float64], out: NDArray[An
 
 
 @kernel
-def assess(a: Arrays, ad: int, now_ms: int, units: NDArray[np.float64], found: np.void) -> None:
+def assess(a: Arrays, ad: Int, now_ms: Int, units: NDArray[np.float64], found: np.void) -> None:
     """Assess one ad into ``found`` (an ASSESSMENT row); its posterior only as far as the verdict needs it."""
     row = a.ads[ad]
     account = np.int64(row["account"])
@@ -136,7 +136,7 @@ def _judge(a: Arrays, rule: np.void, row: np.void, found: np.void) -> tuple[int,
 
 
 @kernel
-def _judge_by_posterior(rule: np.void, spend_micros: int, found: np.void) -> tuple[int, int]:
+def _judge_by_posterior(rule: np.void, spend_micros: Int, found: np.void) -> tuple[int, int]:
     """Propose a kill only when break-even is all but excluded and could have shown itself; else move gently."""
     if found["unit_micros"] <= 0.0:
         return _HOLD, _NO_VALUE
@@ -179,8 +179,9 @@ def flips(
     to_scale: NDArray[np.int64],
     to_kill: NDArray[np.int64],
 ) -> None:
-    """What would flip threshold verdicts, in micros: the value that is missing to scale; the spend, without further
-    value, that leads to a kill. All arrays are parallel; the last two are filled.
+    """What would flip threshold verdicts, in micros; all arrays are parallel, the last two are filled.
+
+    ``to_scale`` is the value that is missing to scale; ``to_kill`` the spend, without further value, that leads to a kill.
     """
     for i in range(values.size):
         rule = rules[i]
@@ -208,7 +209,7 @@ def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> int:
 
 
 @kernel
-def _write_name(texts: NDArray[np.uint8], place: int, out: NDArray[np.uint8], at: int) -> int:
+def _write_name(texts: NDArray[np.uint8], place: Int, out: NDArray[np.uint8], at: Int) -> Int:
     size = np.int64(texts[place]) if place >= 0 else np.int64(0)
     if at + size + 1 <= out.size:
         for i in range(size):

@@ -1,8 +1,8 @@
 """Which ad a conversion or a CRM event points at: click key, own ad, contact - in this order.
 
-Rules of this file: evidence is a function of what is known now, never of the order in which it came; a claim that names
-an unseen click waits, and while it waits it has no evidence at all. Layer 1 takes the newest click of age 0 .. lookback,
-both ends inside. A contact lends the ad of its earliest event that has evidence of its own.
+Rules of this file: evidence is a function of what is known now, never of the order in which it came; a claim that
+names an unseen click waits, and while it waits it has no evidence at all. Layer 1 takes the newest click of age
+0 .. lookback, both ends inside. A contact lends the ad of its earliest event that has evidence of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from engine.arrays import Arrays
 from engine.events import N_KEYS
 from engine.index import find, find_next, first_slot
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import (
     LAYER_CLICK_KEY,
     LAYER_CONTACT,
@@ -27,7 +27,7 @@ U64 = np.uint64
 
 
 @kernel
-def newer_click(a: Arrays, one: int, other: int) -> bool:
+def newer_click(a: Arrays, one: Int, other: Int) -> bool:
     """Whether the click at place ``one`` is newer than ``other`` by (time, event id, source)."""
     x, y = a.clicks[one], a.clicks[other]
     if x["occurred_at_ms"] != y["occurred_at_ms"]:
@@ -44,8 +44,8 @@ def newer_click(a: Arrays, one: int, other: int) -> bool:
 
 
 @kernel
-def _better(a: Arrays, best: int, place: int, at_ms: int, lookback_ms: int) -> int:
-    """The better of the best click so far (-1 none) and the click at ``place``, which counts only inside the lookback."""
+def _better(a: Arrays, best: Int, place: Int, at_ms: Int, lookback_ms: Int) -> Int:
+    """The better of the best click so far (-1 none) and the click at ``place``; that counts only inside the lookback."""
     age = at_ms - a.clicks[place]["occurred_at_ms"]
     if age < 0 or age > lookback_ms:
         return best
@@ -55,7 +55,7 @@ def _better(a: Arrays, best: int, place: int, at_ms: int, lookback_ms: int) -> i
 
 
 @kernel
-def click_of(a: Arrays, claim: int) -> tuple[int, bool]:
+def click_of(a: Arrays, claim: Int) -> tuple[Int, bool]:
     """The place of the click that layer 1 gives (-1 none), and whether a key names a click not seen yet."""
     row = a.claims[claim]
     lookback = a.rules[row["account"]]["lookback_ms"]
@@ -85,7 +85,7 @@ def click_of(a: Arrays, claim: int) -> tuple[int, bool]:
 
 
 @kernel
-def direct_evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
+def direct_evidence(a: Arrays, claim: Int) -> tuple[Int, Int, Int]:
     """The claim's evidence of its own: (ad, layer, click id), (-1, 0, -1) for none or while it waits."""
     click, unseen = click_of(a, claim)
     row = a.claims[claim]
@@ -99,7 +99,7 @@ def direct_evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
 
 
 @kernel
-def evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
+def evidence(a: Arrays, claim: Int) -> tuple[Int, Int, Int]:
     """The claim's evidence, the contact's included: (ad, layer, click id)."""
     row = a.claims[claim]
     if row["direct_ad"] >= 0:
@@ -112,7 +112,7 @@ def evidence(a: Arrays, claim: int) -> tuple[int, int, int]:
 
 
 @kernel
-def earlier_claim(a: Arrays, one: int, other: int) -> bool:
+def earlier_claim(a: Arrays, one: Int, other: Int) -> bool:
     """Whether one claim sorts before another by (time, event id, source)."""
     x, y = a.claims[one], a.claims[other]
     if x["occurred_at_ms"] != y["occurred_at_ms"]:
@@ -124,8 +124,8 @@ def earlier_claim(a: Arrays, one: int, other: int) -> bool:
 
 
 @kernel
-def refresh_contact(a: Arrays, contact: int, claim: int) -> bool:
-    """Bring the contact's first claim with evidence up to date after ``claim`` changed; True if what it lends may differ."""
+def refresh_contact(a: Arrays, contact: Int, claim: Int) -> bool:
+    """Bring the contact's first claim with evidence up to date with ``claim``; True if what it lends may differ."""
     row = a.contacts[contact]
     first = row["first"]
     has = a.claims[claim]["direct_ad"] >= 0

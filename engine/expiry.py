@@ -1,9 +1,9 @@
 """Dropping what can no longer matter: clicks and event ids behind their window.
 
 Rules of this file: it happens at ticks, so at the same point of the log whatever the batches; only from the front of a
-table, so a late row keeps those behind it a little longer; an account that has fallen silent holds nothing back for more
-than another window. A click matters for lookback + lateness (a conversion may come that late and look back that far),
-an event id for the lateness.
+table, so a late row keeps those behind it a little longer; an account that has fallen silent holds nothing back for
+more than another window. A click matters for lookback + lateness (a conversion may come that late and look back that
+far), an event id for the lateness.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.arrays import Arrays
 from engine.events import LATENESS_MS, MS_PER_HOUR
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import CONTENT_BITS, T_CLICKS
 from engine.shard import Shard
 
@@ -84,7 +84,7 @@ def _expired_clicks(a: Arrays, horizons: NDArray[np.int64]) -> int:
 
 
 @kernel
-def _expired_ids(seen: NDArray[np.void], horizon_ms: int) -> int:
+def _expired_ids(seen: NDArray[np.void], horizon_ms: Int) -> int:
     for place in range(seen.size):
         if np.int64(seen[place]["stamp"] >> np.uint64(CONTENT_BITS)) >= horizon_ms:
             return place

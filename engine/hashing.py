@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernel import inlined, kernel
+from engine.kernel import Int, inlined, kernel
 
 U64 = np.uint64
 HASH_SEED: Final = U64(0x9E3779B97F4A7C15)
@@ -90,7 +90,7 @@ def finish(h: np.uint64, rest: np.uint64, size: np.uint64) -> np.uint64:
 
 
 @kernel
-def hash_bytes(data: NDArray[np.uint8], at: int, size: int) -> np.uint64:
+def hash_bytes(data: NDArray[np.uint8], at: Int, size: Int) -> np.uint64:
     """Hash ``data[at : at + size]``; seeded, never 0.
 
     Parameters
@@ -128,7 +128,7 @@ def account_hash(tenant: str, account: str) -> int:
     return int(mix(U64(hash_text(tenant)), U64(hash_text(account))))
 
 
-def id_hash(account: int, salt: int, text: str) -> int:
+def id_hash(account: int, salt: Int, text: str) -> int:
     """The hash of an id in its account, as an event row carries it (``salt``: a SALT_* of this file)."""
     return int(mix(U64(mix(U64(hash_text(text)), U64(account))), U64(salt)))
 
@@ -165,7 +165,7 @@ def murmur2(key: bytes) -> int:
 
 
 @kernel
-def murmur2_bytes(data: NDArray[np.uint8], size: int) -> np.uint64:
+def murmur2_bytes(data: NDArray[np.uint8], size: Int) -> np.uint64:
     """`murmur2` of ``data[:size]`` as a kernel, as an unsigned 32-bit number.
 
     Parameters

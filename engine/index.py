@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 
 LOAD_MAX: Final = 0.7
 SLOTS_MIN: Final = 4096
@@ -34,7 +34,7 @@ def slots_for(rows: int) -> int:
 
 
 @kernel
-def insert(slots: Slots, h: np.uint64, place: int) -> None:
+def insert(slots: Slots, h: np.uint64, place: Int) -> None:
     """Add a row's place under its hash; the caller keeps the load below the limit."""
     mask = U64(slots.size - 1)
     at = h & mask
@@ -44,7 +44,7 @@ def insert(slots: Slots, h: np.uint64, place: int) -> None:
 
 
 @kernel
-def find(slots: Slots, rows: NDArray[Any], h: np.uint64) -> int:
+def find(slots: Slots, rows: NDArray[Any], h: np.uint64) -> Int:
     """The place of the first row with this hash, or -1."""
     mask = U64(slots.size - 1)
     at = h & mask
@@ -60,7 +60,7 @@ def find(slots: Slots, rows: NDArray[Any], h: np.uint64) -> int:
 
 
 @kernel
-def find_next(slots: Slots, rows: NDArray[Any], h: np.uint64, at: np.uint64) -> tuple[int, np.uint64]:
+def find_next(slots: Slots, rows: NDArray[Any], h: np.uint64, at: np.uint64) -> tuple[Int, np.uint64]:
     """The next row with this hash at or behind slot ``at`` (start with `first_slot`): (place or -1, where to go on)."""
     mask = U64(slots.size - 1)
     while True:
@@ -81,7 +81,7 @@ def first_slot(slots: Slots, h: np.uint64) -> np.uint64:
 
 
 @kernel
-def build(slots: Slots, rows: NDArray[Any], used: int) -> None:
+def build(slots: Slots, rows: NDArray[Any], used: Int) -> None:
     """Fill empty ``slots`` with the first ``used`` rows, in their order; rows with hash 0 are left out."""
     for place in range(used):
         h = rows[place]["hash"]
@@ -90,7 +90,7 @@ def build(slots: Slots, rows: NDArray[Any], used: int) -> None:
 
 
 @kernel
-def build_latest(slots: Slots, rows: NDArray[Any], used: int) -> None:
+def build_latest(slots: Slots, rows: NDArray[Any], used: Int) -> None:
     """As `build`, but of rows with equal hashes only the last is found."""
     mask = U64(slots.size - 1)
     for place in range(used):
@@ -107,7 +107,7 @@ def build_latest(slots: Slots, rows: NDArray[Any], used: int) -> None:
 
 
 @kernel
-def replace(slots: Slots, rows: NDArray[Any], h: np.uint64, place: int) -> None:
+def replace(slots: Slots, rows: NDArray[Any], h: np.uint64, place: Int) -> None:
     """Let the hash lead to ``place`` from now on (insert it where it is new)."""
     mask = U64(slots.size - 1)
     at = h & mask

@@ -16,7 +16,7 @@ from engine.clicks import take_click
 from engine.events import FUTURE_SLACK_MS, LATENESS_MS, SOURCE_SLOT, Events, Field, Kind, Refusal
 from engine.hashing import hash_bytes
 from engine.index import find, insert, replace
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import CLAIM_REVERSAL, CONTENT_BITS, T_ACCOUNTS, T_SEEN
 from engine.names import source_of
 from engine.spends import take_spend
@@ -61,7 +61,7 @@ def take(a: Arrays, events: Events, data: Bytes, start: int, stop: int, offsets:
     """
     shard = a.shard[0]
     account_hash = U64(0)
-    account = np.int64(-1)
+    account: Int = np.int64(-1)
     for i in range(start, stop):
         if (i - start) % AHEAD_EVENTS == 0:
             assert not _look_ahead(a, events, i, min(i + AHEAD_EVENTS, stop))
@@ -77,9 +77,7 @@ def take(a: Arrays, events: Events, data: Bytes, start: int, stop: int, offsets:
         stage = -1
         if event["kind"] == _STAGE:
             stage = _stage_of(a, account, event["stage"])
-        end = _judge(a, event, account, stage)
-        if end == _ACCEPTED:
-            end = _admit(a, event, account)
+        end = _end_of(a, event, account, stage)
         event["refusal"] = end
         _count_end(shard, end)
         if end != _ACCEPTED:
@@ -97,13 +95,7 @@ def take(a: Arrays, events: Events, data: Bytes, start: int, stop: int, offsets:
             take_spend(a, event, data, account, source)
         elif kind == _CONVERSION or kind == _STAGE:
             row["max_value_ms"] = max(row["max_value_ms"], event["occurred_at_ms"])
-            if kind == _CONVERSION:
-                take_conversion(a, event, data, account, source, offsets[event["entry"]])
-            else:
-                rule = a.stages[stage]
-                own = rule["uses_value"] == 1 and event["mask"] & _VALUE_BIT != U64(0)
-                value = event["value_micros"] if own else rule["value_micros"]
-                take_stage(a, event, data, account, source, value)
+            _take_value(a, event, data, account, source, stage, offsets[event["entry"]])
         else:
             return i, HAND_OVER
         if row["max_event_ms"] - row["oldest_reversal_ms"] > LATENESS_MS:
@@ -112,7 +104,19 @@ def take(a: Arrays, events: Events, data: Bytes, start: int, stop: int, offsets:
 
 
 @kernel
-def _look_ahead(a: Arrays, events: Events, start: int, stop: int) -> bool:
+def _take_value(a: Arrays, event: np.void, data: Bytes, account: Int, source: Int, stage: Int, offset: Int) -> None:
+    """Take a conversion, or a CRM event that is worth its own value or that of its stage."""
+    if event["kind"] == _CONVERSION:
+        take_conversion(a, event, data, account, source, offset)
+        return
+    rule = a.stages[stage]
+    own = rule["uses_value"] == 1 and event["mask"] & _VALUE_BIT != U64(0)
+    value = event["value_micros"] if own else rule["value_micros"]
+    take_stage(a, event, data, account, source, value)
+
+
+@kernel
+def _look_ahead(a: Arrays, events: Events, start: Int, stop: Int) -> bool:
     """Touch the index slots that the next events will ask for, so that their cache misses overlap.
 
     The answer is whether a slot holds a place that no table can have: never, but the compiler does not know.
@@ -130,7 +134,7 @@ def _look_ahead(a: Arrays, events: Events, start: int, stop: int) -> bool:
 
 
 @kernel
-def _count_end(shard: np.void, end: int) -> None:
+def _count_end(shard: np.void, end: Int) -> None:
     shard["lines"] += 1
     if end == _ACCEPTED:
         shard["accepted"] += 1
@@ -145,7 +149,14 @@ def _count_end(shard: np.void, end: int) -> None:
 
 
 @kernel
-def _judge(a: Arrays, event: np.void, account: int, stage: int) -> int:
+def _end_of(a: Arrays, event: np.void, account: Int, stage: Int) -> int:
+    """What becomes of an event of a known account: the first check that fails, a duplicate, or ACCEPTED."""
+    end = _judge(a, event, account, stage)
+    return _admit(a, event, account) if end == _ACCEPTED else end
+
+
+@kernel
+def _judge(a: Arrays, event: np.void, account: Int, stage: Int) -> int:
     """The first check that fails, in the order of the wire format, or ACCEPTED."""
     rule = a.rules[account]
     at_ms = event["occurred_at_ms"]
@@ -169,7 +180,7 @@ def _judge(a: Arrays, event: np.void, account: int, stage: int) -> int:
 
 
 @kernel
-def _stage_of(a: Arrays, account: int, h: np.uint64) -> int:
+def _stage_of(a: Arrays, account: Int, h: np.uint64) -> int:
     rule = a.rules[account]
     for i in range(rule["stage_at"], rule["stage_at"] + rule["stage_count"]):
         if a.stages[i]["hash"] == h:
@@ -178,7 +189,7 @@ def _stage_of(a: Arrays, account: int, h: np.uint64) -> int:
 
 
 @kernel
-def _admit(a: Arrays, event: np.void, account: int) -> int:
+def _admit(a: Arrays, event: np.void, account: Int) -> int:
     """Enter the event's id if it is new; else say that the event is a duplicate, and of which sort."""
     row = a.accounts[account]
     at_ms = event["occurred_at_ms"]

@@ -9,13 +9,13 @@ import numpy as np
 
 from engine.arrays import Arrays, touch
 from engine.index import find, insert
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import T_ADS, T_SOURCES, T_TEXTS
 from engine.texts import Bytes, put_text
 
 
 @kernel
-def ad_of(a: Arrays, event: np.void, data: Bytes, account: int, slot: int) -> int:
+def ad_of(a: Arrays, event: np.void, data: Bytes, account: Int, slot: Int) -> int:
     """The place of the ad the event names; a new one is entered."""
     place = find(a.ads_slots, a.ads, event["ad"])
     if place >= 0:
@@ -44,7 +44,7 @@ def ad_of(a: Arrays, event: np.void, data: Bytes, account: int, slot: int) -> in
 
 
 @kernel
-def seen_ad(a: Arrays, ad: int, at_ms: int) -> None:
+def seen_ad(a: Arrays, ad: Int, at_ms: Int) -> None:
     """Note the earliest time at which anything was heard of the ad."""
     first = a.ads[ad]["first_seen_ms"]
     if first < 0 or at_ms < first:
@@ -53,7 +53,7 @@ def seen_ad(a: Arrays, ad: int, at_ms: int) -> None:
 
 
 @kernel
-def source_of(a: Arrays, h: np.uint64, data: Bytes, at: int, size: int) -> int:
+def source_of(a: Arrays, h: np.uint64, data: Bytes, at: Int, size: Int) -> int:
     """The place of a source by the hash of its name; a new one is entered."""
     place = find(a.sources_slots, a.sources, h)
     if place >= 0:

@@ -36,7 +36,7 @@ _ACTION_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A tick: engine time, what `future` is judged against, whether the feed has ended, and where it stood in the log."""
+    """A tick: engine time, what `future` is judged against, whether the feed has ended, where it stood in the log."""
 
     now_ms: int
     clock_ms: int

@@ -2,13 +2,14 @@
 
 Rules of this file: scalar mathematics only, so that compiled and interpreted code agree; no draw is made here.
 Theory of operation: value arrives in units of a typical size (the account's mean order, or the first paying stage of a
-pipeline). Units per unit of spend are Poisson with a Gamma prior worth one unit, centred on break-even; so the return on
-spend is Gamma(shape = 1 + units, rate = 1 / break-even + spend in units), with mean shape / rate.
+pipeline). Units per unit of spend are Poisson with a Gamma prior worth one unit, centred on break-even; so the return
+on spend is Gamma(shape = 1 + units, rate = 1 / break-even + spend in units), with mean shape / rate.
 The regularised incomplete gamma function follows its series and continued fraction.
 
 References
 ----------
-Gelman et al., Bayesian Data Analysis, section 2.6 (Poisson model). Abramowitz & Stegun, 6.5.29 and 6.5.31; Wilson & Hilferty 1931.
+Gelman et al., Bayesian Data Analysis, section 2.6 (Poisson model). Abramowitz & Stegun, 6.5.29 and 6.5.31; Wilson &
+Hilferty 1931.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 
 PRIOR_UNITS: Final = 1.0
 WIDE_SHAPE: Final = 1000.0
@@ -62,7 +63,7 @@ def gamma_below(shape: float, x: float) -> float:
 
 @kernel
 def return_posterior(
-    value_micros: int, spend_micros: int, unit_micros: float, break_even: float
+    value_micros: Int, spend_micros: Int, unit_micros: float, break_even: float
 ) -> tuple[float, float]:
     """Shape and rate of the Gamma posterior of the return on spend.
 

@@ -12,13 +12,13 @@ from engine.arrays import Arrays, touch
 from engine.credit import credit
 from engine.hashing import SALT_REVERSES, mix
 from engine.index import find, find_next, first_slot
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import CLAIM_CONVERSION, CLAIM_NONE, CLAIM_REVERSAL, T_CLAIMS, T_TEXTS
 from engine.texts import Bytes, put_raw
 
 
 @kernel
-def apply_reversal(a: Arrays, claim: int) -> bool:
+def apply_reversal(a: Arrays, claim: Int) -> bool:
     """Take a reversal's amount from the conversion it names, if that is known."""
     row = a.claims[claim]
     target = find(a.claims_slots, a.claims, row["reverses"])
@@ -34,7 +34,7 @@ def apply_reversal(a: Arrays, claim: int) -> bool:
 
 
 @kernel
-def apply_waiting_reversals(a: Arrays, claim: int) -> None:
+def apply_waiting_reversals(a: Arrays, claim: Int) -> None:
     """Apply all reversals that name this conversion, which has just come (or come anew)."""
     h = mix(a.claims[claim]["hash"], SALT_REVERSES)
     at = first_slot(a.watches_slots, h)
@@ -56,7 +56,7 @@ def apply_waiting_reversals(a: Arrays, claim: int) -> None:
 
 
 @kernel
-def _counted(a: Arrays, h: np.uint64, until: int, reversal: int) -> bool:
+def _counted(a: Arrays, h: np.uint64, until: Int, reversal: Int) -> bool:
     """Whether an earlier watch of the same hash led to the same reversal already (its event was replaced)."""
     at = first_slot(a.watches_slots, h)
     link, at = find_next(a.watches_slots, a.watches, h, at)
@@ -68,7 +68,8 @@ def _counted(a: Arrays, h: np.uint64, until: int, reversal: int) -> bool:
 
 
 @kernel
-def wait_as_reversal(a: Arrays, claim: int, event: np.void, data: Bytes, offset: int) -> None:
+def wait_as_reversal(a: Arrays, claim: Int, event: np.void, data: Bytes, offset: Int) -> None:
+    """Let a reversal wait for its conversion, its raw line and log offset kept: given up, it goes to the dead letters."""
     row = a.claims[claim]
     row["waiting"] = 1
     row["offset"] = offset
@@ -82,7 +83,7 @@ def wait_as_reversal(a: Arrays, claim: int, event: np.void, data: Bytes, offset:
 
 
 @kernel
-def withdraw_reversal(a: Arrays, claim: int) -> None:
+def withdraw_reversal(a: Arrays, claim: Int) -> None:
     """Give back what a reversal took, before another event of its id speaks for it."""
     row = a.claims[claim]
     row["type"] = CLAIM_NONE

@@ -12,7 +12,7 @@ from engine.arrays import Arrays, touch, touch_rare
 from engine.events import AD_ID_SLOT, EVENT_ID_SLOT
 from engine.hashing import mix
 from engine.index import find, insert
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import T_ADS, T_SPENDS, T_TEXTS
 from engine.names import ad_of, seen_ad
 from engine.texts import Bytes, compare, compare_texts, put_text
@@ -21,7 +21,7 @@ U64 = np.uint64
 
 
 @kernel
-def take_spend(a: Arrays, event: np.void, data: Bytes, account: int, source: int) -> None:
+def take_spend(a: Arrays, event: np.void, data: Bytes, account: Int, source: Int) -> None:
     """Take a snapshot: the first of its period, a newer one, or an older one that changes nothing."""
     ad = ad_of(a, event, data, account, AD_ID_SLOT)
     seen_ad(a, ad, event["period_start_ms"])
@@ -56,7 +56,7 @@ def take_spend(a: Arrays, event: np.void, data: Bytes, account: int, source: int
 
 
 @kernel
-def _is_newer(a: Arrays, event: np.void, data: Bytes, place: int, source: int) -> bool:
+def _is_newer(a: Arrays, event: np.void, data: Bytes, place: Int, source: Int) -> bool:
     row = a.spends[place]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
         return event["occurred_at_ms"] > row["occurred_at_ms"]

@@ -37,6 +37,7 @@ class Lines:
     ----------
     data : uint8[n], the bytes the events point into. events : EVENT[k].
     stream : name of the stream. offsets : int64[entries], log offset of each entry.
+    blank : int, how many blank lines stood between them.
     details : the fields of accepted catalog, outcome and control lines by row.
     """
 
@@ -44,6 +45,7 @@ class Lines:
     events: Events
     stream: str
     offsets: NDArray[np.int64]
+    blank: int = 0
     details: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -62,7 +64,7 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Output:
-    """What a step gives out: (outbox number, block of decisions | command), dead letters, ads whose decision changed."""
+    """What a step gives out: (outbox number, rows, names) of decisions, (outbox number, command), dead letters."""
 
     decisions: list[tuple[int, NDArray[Any], bytes]] = field(default_factory=list)
     commands: list[tuple[int, Command]] = field(default_factory=list)
@@ -93,6 +95,8 @@ def step(shard: Shard, items: Sequence[Lines | Tick]) -> Output:
 def _take_lines(shard: Shard, lines: Lines, output: Output) -> None:
     events = lines.events
     refused = int(shard.row["refused"])
+    shard.row["lines"] += lines.blank
+    shard.row["blank"] += lines.blank
     start = 0
     while start < events.size:
         stop = min(start + SLICE_EVENTS, events.size)

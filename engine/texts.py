@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 
 Bytes = NDArray[np.uint8]
 
 
 @kernel
-def put_text(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
+def put_text(texts: Bytes, at: Int, data: Bytes, start: Int, size: Int) -> int:
     """Write one text at place ``at``; returns the place behind it."""
     texts[at] = np.uint8(size)
     for i in range(size):
@@ -24,7 +24,7 @@ def put_text(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
 
 
 @kernel
-def put_raw(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
+def put_raw(texts: Bytes, at: Int, data: Bytes, start: Int, size: Int) -> int:
     """Write a raw line (four length bytes, little end first) at place ``at``; returns the place behind it."""
     for i in range(4):
         texts[at + i] = np.uint8((size >> (8 * i)) & 255)
@@ -34,13 +34,13 @@ def put_raw(texts: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
 
 
 @kernel
-def skip_text(texts: Bytes, at: int) -> int:
+def skip_text(texts: Bytes, at: Int) -> Int:
     """The place behind the text at ``at``."""
     return at + 1 + np.int64(texts[at])
 
 
 @kernel
-def compare(one: Bytes, at: int, size: int, other: Bytes, other_at: int, other_size: int) -> int:
+def compare(one: Bytes, at: Int, size: Int, other: Bytes, other_at: Int, other_size: Int) -> int:
     """-1, 0, 1 as the first span of bytes sorts before, equals, sorts behind the second."""
     for i in range(min(size, other_size)):
         if one[at + i] != other[other_at + i]:
@@ -51,6 +51,6 @@ def compare(one: Bytes, at: int, size: int, other: Bytes, other_at: int, other_s
 
 
 @kernel
-def compare_texts(texts: Bytes, at: int, other: int) -> int:
+def compare_texts(texts: Bytes, at: Int, other: Int) -> int:
     """`compare` of two stored texts of one table."""
     return compare(texts, at + 1, np.int64(texts[at]), texts, other + 1, np.int64(texts[other]))

@@ -1,7 +1,7 @@
 """The end of waiting: claims whose click never came, reversals whose conversion never came.
 
-Rules of this file: a claim's wait is looked at when a tick comes, a reversal's the moment the watermark passes it, never
-because a batch ended; a mark that ends the feed closes them all.
+Rules of this file: a claim's wait is looked at when a tick comes, a reversal's the moment the watermark passes it,
+never because a batch ended; a mark that ends the feed closes them all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.claims import WAIT_MS, reconsider
 from engine.events import LATENESS_MS, Refusal
 from engine.index import find
 from engine.intake import forget_id
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 from engine.layout import CLAIM_NONE, CLAIM_REVERSAL, NEVER_MS, T_ACCOUNTS, T_CLAIMS
 
 _BAD_REVERSAL: Final = int(Refusal.BAD_REVERSAL)
@@ -45,8 +45,8 @@ def close_waits(a: Arrays, places: NDArray[np.int64], which: int, refused: NDArr
     """
     still = 0
     given_up = 0
-    for account in range(a.used[T_ACCOUNTS]):
-        a.accounts[account]["oldest_reversal_ms"] = NEVER_MS
+    for place in range(a.used[T_ACCOUNTS]):
+        a.accounts[place]["oldest_reversal_ms"] = NEVER_MS
     for claim in places:
         row = a.claims[claim]
         if row["waiting"] == 0 or row["type"] == CLAIM_NONE:
@@ -74,7 +74,7 @@ def close_waits(a: Arrays, places: NDArray[np.int64], which: int, refused: NDArr
 
 
 @kernel
-def _reversal_end(a: Arrays, row: np.void, which: int) -> int:
+def _reversal_end(a: Arrays, row: np.void, which: Int) -> int:
     """The reason to give a waiting reversal up, 0 to let it wait on."""
     late = a.accounts[row["account"]]["max_event_ms"] - row["occurred_at_ms"] > LATENESS_MS
     if not late and which != CLOSE_ALL:
@@ -84,7 +84,7 @@ def _reversal_end(a: Arrays, row: np.void, which: int) -> int:
 
 
 @kernel
-def _give_up(a: Arrays, claim: int) -> None:
+def _give_up(a: Arrays, claim: Int) -> None:
     row = a.claims[claim]
     row["type"] = CLAIM_NONE
     row["waiting"] = 0

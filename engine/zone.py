@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.kernel import kernel
+from engine.kernel import Int, kernel
 
 RULE_OR: Final = 0
 RULE_AND: Final = 1
@@ -17,7 +17,7 @@ RULE_DAYS: Final = 2
 
 
 @kernel
-def in_zone(rule: np.void, live_ms: int, spend_micros: int) -> bool:
+def in_zone(rule: np.void, live_ms: Int, spend_micros: Int) -> bool:
     """Whether an ad is protected.
 
     Parameters

@@ -26,7 +26,9 @@ class Outbox(Protocol):
 class OutcomeLog(Protocol):
     """The part of the event log that the executor needs."""
 
-    def append(self, shard: int, producer: str, sequence: int, entries: Sequence[bytes]) -> bool:
+    def append(
+        self, shard: int, producer: str, sequence: int, entries: Sequence[bytes], *, trusted: bool = False
+    ) -> bool:
         """Append under a producer's sequence number; False if that number was appended before."""
 
     def last_sequence(self, shard: int, producer: str) -> int:

@@ -59,13 +59,11 @@ class ShardEngine:
     ----------
     store : ShardStore of the shard. config : EngineConfig.
     wait_s : float, how long to wait for another owner to let go.
-    trusted : bool, whether outcome and control events are taken from the log.
     """
 
-    def __init__(self, store: ShardStore, config: EngineConfig, *, wait_s: float = 20.0, trusted: bool = True) -> None:
+    def __init__(self, store: ShardStore, config: EngineConfig, *, wait_s: float = 20.0) -> None:
         self._store = store
         self._config = config
-        self._trusted = trusted
         self._policy_hash = config.digest()
         store.acquire(wait_s)
         self.shard = Shard(store.shard, config)
@@ -81,7 +79,7 @@ class ShardEngine:
 
     def take(self, entries: Iterable[Entry]) -> Iterator[int]:
         """Take entries in order; yields the number of events taken so far since the last commit, for pacing."""
-        for item in items_of(self._fresh(entries), trusted=self._trusted):
+        for item in items_of(self._fresh(entries)):
             if isinstance(item, Lines):
                 self.events += item.events.size
                 self._offsets[item.stream] = int(item.offsets[-1])
@@ -166,12 +164,12 @@ class ShardEngine:
         ]
 
 
-def items_of(entries: Iterable[Entry], *, trusted: bool) -> Iterator[Lines | Tick]:
+def items_of(entries: Iterable[Entry]) -> Iterator[Lines | Tick]:
     """Turn log entries into the engine's items: runs of lines decoded together, marks one by one."""
     held: list[Entry] = []
     for entry in entries:
-        if held and (entry.mark is not None or entry.stream != held[0].stream or len(held) == DECODE_ENTRIES):
-            yield lines_of(held, trusted=trusted)
+        if held and (entry.mark is not None or len(held) == DECODE_ENTRIES or not _alike(entry, held[0])):
+            yield lines_of(held)
             held = []
         if entry.mark is not None:
             mark = entry.mark
@@ -179,19 +177,26 @@ def items_of(entries: Iterable[Entry], *, trusted: bool) -> Iterator[Lines | Tic
         else:
             held.append(entry)
     if held:
-        yield lines_of(held, trusted=trusted)
+        yield lines_of(held)
 
 
-def lines_of(entries: list[Entry], *, trusted: bool) -> Lines:
-    """Decode the lines of entries of one stream."""
-    decoded = decode([entry.lines or b"" for entry in entries], trusted=trusted)
+def _alike(one: Entry, other: Entry) -> bool:
+    """Whether the lines of two entries may be decoded together."""
+    return one.stream == other.stream and one.trusted == other.trusted
+
+
+def lines_of(entries: list[Entry]) -> Lines:
+    """Decode the lines of entries of one stream and one trust."""
+    payloads = [entry.lines or b"" for entry in entries]
+    decoded = decode(payloads, trusted=entries[0].trusted)
     events = decoded.events
     details: dict[int, dict[str, Any]] = {}
     rare = np.flatnonzero((events["kind"] >= Kind.CATALOG) & (events["refusal"] == Refusal.ACCEPTED))
     for place in rare:
         details[int(place)] = line_fields(decoded.data, events[place])
     offsets = np.array([entry.offset for entry in entries], np.int64)
-    return Lines(decoded.data, events, entries[0].stream, offsets, details)
+    lines = sum(payload.count(b"\n") + (not payload.endswith(b"\n")) for payload in payloads if payload)
+    return Lines(decoded.data, events, entries[0].stream, offsets, lines - events.size, details)
 
 
 class ShardLogic(StatefulBatchLogic[Chunk, Commit, None]):

@@ -60,7 +60,7 @@ def feed_files(session: Session, files: Sequence[Path], as_of_ms: int | None, *,
 
     what = Feed(files, f"{trusted} {as_of_ms}")
     with progress_bar("feeding", quiet=quiet) as progress:
-        return feed(session.log(), what, _clock_of(session.folder, what.name, as_of_ms), progress)
+        return feed(session.log(), what, _clock_of(session.folder, what.name, as_of_ms), progress, trusted=trusted)
 
 
 def _clock_of(folder: Path, name: str, as_of_ms: int | None) -> int:
@@ -96,7 +96,6 @@ def decide_flow(
     until_idle: bool = False,
     stopped: Callable[[], bool] = lambda: False,
     watch: Callable[[Commit], None] = lambda commit: None,
-    trusted: bool = True,
 ) -> Dataflow:
     """The decide flow on a session; ``until_idle``: it ends at what is the log's end now."""
     from flows.decide import build
@@ -110,7 +109,7 @@ def decide_flow(
     return build(
         mine,
         make_log=session.log,
-        make_engine=lambda shard: ShardEngine(session.store(shard), session.config, trusted=trusted),
+        make_engine=lambda shard: ShardEngine(session.store(shard), session.config),
         positions=lambda shard: dict(session.store(shard).standing().offsets),
         stopped=stopped,
         ends=ends,

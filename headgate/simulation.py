@@ -141,7 +141,7 @@ class Simulation:
                 ad = "/".join((fields["tenant"], fields["account"], fields["ad_id"]))
                 self._ad_births_ms.setdefault(ad, max(fields["launched_at_ms"], self._world.start_ms))
         self._number += 1
-        return [Lines(decoded.data, rows, STREAM, np.full(len(lines), self._number, np.int64), details)]
+        return [Lines(decoded.data, rows, STREAM, np.full(len(lines), self._number, np.int64), details=details)]
 
     def _count(self, output: Output) -> None:
         for _, rows, _ in output.decisions:

@@ -182,8 +182,9 @@ def _string_reader(
 
 
 def _canonical_text(text: str) -> str:
-    """The text where the scanner takes it as it is, else percent-quoted, a long one as a digest; one to one, as a plain
-    text has no percent.
+    """The text where the scanner takes it as it is, else percent-quoted, a long one as a digest.
+
+    This is one to one, as a plain text has no percent.
     """
     if len(text) > LONG_TEXT:
         return "%" + blake2b(text.encode(), digest_size=16).hexdigest()

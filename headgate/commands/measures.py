@@ -21,12 +21,15 @@ def replay(
     """
     asked = Asked.of(ctx, config, data, as_json)
     from headgate.output import print_object
-    from headgate.seam import body
+    from headgate.refusal import Refused
+    from headgate.replay import replay as derive_again
 
-    answer = body("headgate.replay:replay")(asked)
+    answer = derive_again(asked)
     print_object(answer, as_json=asked.as_json)
-    if not answer.get("equal", False):
-        raise typer.Exit(1)
+    if not answer["equal"]:
+        first = answer["first_difference"]
+        message = f"shard {first['shard']}: {first['how']}; what stands is not what this log and configuration give"
+        raise Refused(message)
 
 
 def simulate(

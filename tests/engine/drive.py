@@ -21,7 +21,7 @@ def lines_of(payloads: Sequence[bytes], offset: int, *, trusted: bool = False) -
     events = decoded.events
     rare = np.flatnonzero((events["kind"] >= Kind.CATALOG) & (events["refusal"] == Refusal.ACCEPTED))
     details = {int(i): line_fields(decoded.data, events[i]) for i in rare}
-    return Lines(decoded.data, events, "test", np.arange(offset, offset + len(payloads)), details)
+    return Lines(decoded.data, events, "test", np.arange(offset, offset + len(payloads)), details=details)
 
 
 class Drive:

@@ -64,7 +64,7 @@ def commit_all(session, shard, lines):
     end_ms = max(json.loads(line)["occurred_at_ms"] for line in lines if line not in BAD)
     items = [
         Tick(end_ms, end_ms, False, stream, 1),
-        Lines(decoded.data, decoded.events, stream, np.array([2]), details),
+        Lines(decoded.data, decoded.events, stream, np.array([2]), details=details),
         Tick(end_ms, end_ms, True, stream, 3),
     ]
     output = step(state, items)
