@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from headgate.asked import Asked, ConfigOption, DataOption, JsonOption
 
-BENCHES = ("flow", "commit", "recovery", "latency")
+BENCHES: Final = {
+    "flow": {"events", "ads", "accounts", "seed"},
+    "commit": {"ads"},
+    "recovery": {"ads", "clicks"},
+    "latency": {"rate", "seconds"},
+}
+"""The benchmarks, and the options each takes."""
 SHIPPED_WORLD = "connectors.worlds.market:Market"
 
 
@@ -60,26 +66,39 @@ def simulate(
 def bench(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="|".join(BENCHES))] = "flow",
-    ads: Annotated[int | None, typer.Option("--ads", min=1, help="recovery: ads in the state.")] = None,
+    events: Annotated[int | None, typer.Option("--events", min=100, help="flow: events in the workload.")] = None,
+    ads: Annotated[int | None, typer.Option("--ads", min=1, help="flow, commit, recovery: ads in all.")] = None,
+    accounts: Annotated[int | None, typer.Option("--accounts", min=2, help="flow: accounts in the workload.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="flow: the workload's seed.")] = None,
     clicks: Annotated[int | None, typer.Option("--clicks", min=0, help="recovery: live clicks.")] = None,
     rate: Annotated[int | None, typer.Option("--rate", min=1, help="latency: events a second.")] = None,
-    events: Annotated[int | None, typer.Option("--events", min=1, help="flow: events in the workload.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="latency: how long.")] = None,
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure speed on this machine."""
+    """Measure speed on this machine.
+
+    Servers and data are its own, in a temporary folder, gone afterwards; a settings file plays no part.
+    """
     asked = Asked.of(ctx, config, data, as_json)
     from headgate.output import print_object
     from headgate.refusal import Misused
-    from headgate.seam import body
 
     if name not in BENCHES:
         message = f'bench: "{name}" is not one of {", ".join(BENCHES)}'
         raise Misused(message)
-    given = {"ads": ads, "clicks": clicks, "rate": rate, "events": events}
+    given = {
+        "events": events, "ads": ads, "accounts": accounts, "seed": seed, "clicks": clicks, "rate": rate,
+        "seconds": seconds,
+    }  # fmt: skip
     options = {key: value for key, value in given.items() if value is not None}
-    print_object(body(f"bench.{name}:measure")(**options), as_json=asked.as_json)
+    if stray := sorted(options.keys() - BENCHES[name]):
+        message = f"bench {name}: --{stray[0]} is not for it; it takes " + ", ".join(f"--{o}" for o in sorted(BENCHES[name]))
+        raise Misused(message)
+    from importlib import import_module
+
+    print_object(import_module(f"bench.{name}").measure(**options), as_json=asked.as_json)
 
 
 def parse_parameters(words: list[str]) -> dict[str, str]:

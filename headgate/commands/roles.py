@@ -26,12 +26,11 @@ def ingest(
 ) -> None:
     """Append event files to the log, once."""
     asked = Asked.of(ctx, config, data, as_json)
+    from headgate import roles
     from headgate.output import print_object
-    from headgate.seam import body
 
     files = readable(events)
-    answer = body("headgate.roles:ingest")(asked, files, as_of_ms=as_of, trusted=trusted)
-    print_object(answer, as_json=asked.as_json)
+    print_object(roles.ingest(asked, files, as_of_ms=as_of, trusted=trusted), as_json=asked.as_json)
 
 
 def decide(
@@ -44,12 +43,11 @@ def decide(
 ) -> None:
     """Read the log, decide, commit."""
     asked = Asked.of(ctx, config, data, as_json)
+    from headgate import roles
     from headgate.output import print_object
-    from headgate.seam import body
 
     chosen = parse_shards(shards)
-    answer = body("headgate.roles:decide")(asked, shards=chosen, until_idle=until_idle)
-    print_object(answer, as_json=asked.as_json)
+    print_object(roles.decide(asked, shards=chosen, until_idle=until_idle), as_json=asked.as_json)
 
 
 def execute(
@@ -61,10 +59,10 @@ def execute(
 ) -> None:
     """Carry durable commands to the platforms."""
     asked = Asked.of(ctx, config, data, as_json)
+    from headgate import roles
     from headgate.output import print_object
-    from headgate.seam import body
 
-    print_object(body("headgate.roles:execute")(asked, until_idle=until_idle), as_json=asked.as_json)
+    print_object(roles.execute(asked, until_idle=until_idle), as_json=asked.as_json)
 
 
 def parse_shards(text: str | None) -> list[int] | None:

@@ -31,11 +31,10 @@ def demo(
     First decisions come in under a minute; Ctrl-C or --seconds ends it.
     """
     asked = Asked.of(ctx, config, data, as_json)
+    from headgate.demo import show
     from headgate.output import print_object
-    from headgate.seam import body
 
-    answer = body("headgate.demo:show")(asked, seconds)
-    print_object(answer, as_json=asked.as_json)
+    print_object(show(asked, seconds), as_json=asked.as_json)
 
 
 def run(
@@ -53,11 +52,11 @@ def run(
     Time is the events' own; running it again resumes where it was.
     """
     asked = Asked.of(ctx, config, data, as_json)
+    from headgate import feeding
     from headgate.output import print_object
-    from headgate.seam import body
 
     files = readable(events)
-    answer = body("headgate.feeding:run")(asked, files, as_of_ms=as_of, until_idle=until_idle, trusted=trusted)
+    answer = feeding.run(asked, files, as_of_ms=as_of, until_idle=until_idle, trusted=trusted)
     print_object(answer, as_json=asked.as_json)
 
 

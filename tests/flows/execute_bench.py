@@ -82,7 +82,9 @@ class MemoryLog:
     lines: list[dict[str, Any]] = field(default_factory=list)
     sequences: dict[tuple[int, str], int] = field(default_factory=dict)
 
-    def append(self, shard: int, producer: str, sequence: int, entries: Sequence[bytes]) -> bool:
+    def append(
+        self, shard: int, producer: str, sequence: int, entries: Sequence[bytes], *, trusted: bool = False
+    ) -> bool:
         last = self.sequences.get((shard, producer), 0)
         if sequence <= last:
             return False
