@@ -34,7 +34,8 @@ def measure(rows: int = 1_000, ads: int = 10_000, commits: int = 400) -> dict[st
 
     Returns
     -------
-    ``client_ms_per_1000_rows``, ``server_ms_per_1000_rows`` (CPU), the wall of a commit, the bytes of its delta, the machine.
+    ``client_ms_per_1000_rows`` and ``server_ms_per_1000_rows`` (CPU), the wall of a commit, the bytes of its delta, the
+    machine.
     """
     return in_child("bench.commit:run", rows=rows, ads=ads, commits=commits) | {"machine": machine()}
 

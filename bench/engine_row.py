@@ -56,7 +56,7 @@ def fed(path: Path) -> MemoryLog:
 def chunks_of(log: MemoryLog) -> list[tuple[int, list[Entry]]]:
     """The log cut into what a shard takes at a time: a few entries of one shard, shards in turn as they were fed."""
     positions = dict.fromkeys(range(log.shards), 0)
-    entries = {shard: found for shard, found in log.read({shard: {} for shard in positions}, 0).items()}
+    entries = log.read({shard: {} for shard in positions}, 0)
     chunks = []
     while entries:
         for shard in list(entries):

@@ -52,7 +52,7 @@ def measure(
         size = path.stat().st_size
     reference = found.get("plain-dict", {}).get("answer")
     return {
-        "rows": [_shown(name, row, events, reference) for name, row in found.items()],
+        "rows": [as_shown(name, row, events, reference) for name, row in found.items()],
         "ratio_to_idiomatic": _ratio(found),
         "workload": {"events": events, "bytes": size, "ads": ads, "accounts": accounts, "seed": seed},
         "collector": "on",
@@ -92,7 +92,8 @@ def bytewax_idiomatic(path: str, accounts: int) -> Row:
     return {"answer": digest_of(answer), "events": events, "cpu_s": cpu_s, "wall_s": took.wall_s, "peak_mb": peak_mb()}
 
 
-def _shown(name: str, row: Row, events: int, reference: str | None) -> Row:
+def as_shown(name: str, row: Row, events: int, reference: str | None) -> Row:
+    """A row as it is printed; exact: the reference's answer over all events (None where there is no reference)."""
     shown: Row = {
         "row": name,
         "events_per_cpu_s": round(row["events"] / row["cpu_s"]),

@@ -84,7 +84,7 @@ class Child:
     def __init__(self, place: str, **given: Any) -> None:
         path = os.pathsep.join([str(HOUSE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         self._place = place
-        self._said = tempfile.TemporaryFile("w+")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the end of the block
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.child", place, json.dumps(given)],
             env={**os.environ, "PYTHONPATH": path},

@@ -8,7 +8,7 @@ evaluation has seen the event, and what came of it is durable. Both processes re
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
 from typing import Any, Final
 
 import numpy as np
@@ -17,22 +17,25 @@ from numpy.typing import NDArray
 from bench.flow_row import session_of
 from bench.harness import Child, cpu_of, machine, workplace
 from connectors.embedded_redis import connect_or_start
+from headgate.asked import Asked
+from headgate.refusal import Refused
+from headgate.session import open_session
 
 ADS: Final = 10_000
 ACCOUNTS: Final = 20
 COMMIT_MS: Final = 20
 TICK_MS: Final = 10
-WARM_S: Final = 2.0
+DRAIN_S: Final = 60.0
 
 Ints = NDArray[np.int64]
 
 
-def measure(rate: int = 50_000, seconds: float = 10.0) -> dict[str, Any]:
+def measure(rate: int = 50_000, seconds: float = 10.0, warm_s: float = 2.0) -> dict[str, Any]:
     """Load the flow steadily and take every event's latency.
 
     Parameters
     ----------
-    rate : events a second. seconds : how long, behind 2 s at the same rate that are not counted.
+    rate : events a second. seconds : how long. warm_s : how long at the same rate before, not counted.
 
     Returns
     -------
@@ -43,19 +46,20 @@ def measure(rate: int = 50_000, seconds: float = 10.0) -> dict[str, Any]:
 
     with workplace() as folder, progress_bar("bench latency", quiet=False) as tell:
         tell(0, 3)
-        data, _ = session_of(folder / "data", ACCOUNTS)
+        data, asked = session_of(folder / "data", ACCOUNTS)
         appended, committed = folder / "appended.npy", folder / "committed.npy"
         with connect_or_start(data) as server, Child("bench.latency_flow:run", folder=str(folder)) as flow:
             flow.line()
             tell(1, 3)
             server_s = cpu_of(server.pid)
-            with Child("bench.latency_feed:run", folder=str(folder), rate=rate, seconds=WARM_S + seconds) as producer:
+            with Child("bench.latency_feed:run", folder=str(folder), rate=rate, seconds=warm_s + seconds) as producer:
                 fed = producer.answer()
+            _wait_decided(asked)
             flow.stop()
             tell(2, 3)
             decided = flow.answer()
             server_s = cpu_of(server.pid) - server_s
-        found = latencies_ms(np.load(appended), np.load(committed), fed["begin_ns"] + int(WARM_S * 1e9))
+        found = latencies_ms(np.load(appended), np.load(committed), fed["begin_ns"] + int(warm_s * 1e9))
     quantiles = np.quantile(found, [0.5, 0.99, 0.999, 1.0], method="inverted_cdf").tolist()
     return {
         "rate": rate,
@@ -72,6 +76,19 @@ def measure(rate: int = 50_000, seconds: float = 10.0) -> dict[str, Any]:
         },
         "machine": machine(),
     }
+
+
+def _wait_decided(asked: Asked) -> None:
+    """Wait until all of the log is committed: a flow that is told to end does not read what it has not read yet."""
+    end_s = time.monotonic() + DRAIN_S
+    with open_session(asked) as session:
+        ends = session.log().end_offsets()
+        stores = {shard: session.store(shard) for shard in ends}
+        while any(stores[shard].standing().offsets != streams for shard, streams in ends.items()):
+            if time.monotonic() > end_s:
+                message = f"bench latency: the flow is more than {DRAIN_S:.0f} s behind; ask for a lower --rate"
+                raise Refused(message)
+            time.sleep(0.2)
 
 
 def latencies_ms(appended: Ints, committed: Ints, begin_ns: int) -> NDArray[np.float64]:
@@ -108,8 +125,3 @@ def latencies_ms(appended: Ints, committed: Ints, begin_ns: int) -> NDArray[np.f
             raise ValueError(message)
         found.append(np.repeat((commits[commit, 2] - lines[:, 3]) / 1e6, lines[:, 2]))
     return np.concatenate(found)
-
-
-def paths(folder: str) -> tuple[Path, Path]:
-    """The data folder of the flow, and where the two processes leave their notes."""
-    return Path(folder) / "data", Path(folder)

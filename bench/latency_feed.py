@@ -18,7 +18,7 @@ from bench import workload
 from bench.flow import write_workload
 from bench.harness import timed
 from bench.latency import ACCOUNTS, ADS, TICK_MS
-from connectors.log import Mark
+from connectors.log import Mark, cut
 from connectors.redis_log import RedisLog
 from connectors.wire.route import index_lines
 from headgate.asked import Asked
@@ -31,9 +31,9 @@ LEAST_LINES: Final = 1_000
 
 @dataclass(slots=True)
 class Turn:
-    """What is appended at one time: lines by shard (and how many), and the engine time it brings."""
+    """What is appended at one time: (shard, lines, how many), and the engine time it brings."""
 
-    lines: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    lines: list[tuple[int, bytes, int]] = field(default_factory=list)
     now_ms: int = 0
 
 
@@ -56,9 +56,9 @@ class Feeder:
         self.notes.append((shard, number, lines, time.monotonic_ns()))
         self._log.append(shard, PRODUCER, number, [entry])
 
-    def tick(self, now_ms: int, *, end: bool = False) -> None:
-        """Append a mark to every shard."""
-        mark = Mark("end" if end else "tick", now_ms, workload.CLOCK_MS)
+    def tick(self, now_ms: int) -> None:
+        """Append a tick to every shard."""
+        mark = Mark("tick", now_ms, workload.CLOCK_MS)
         for shard in self._numbers:
             self.append(shard, mark, 0)
 
@@ -88,7 +88,7 @@ def _pace(feeder: Feeder, turns: list[Turn]) -> None:
             time.sleep(left_s)
         if number and number % (TICK_MS // TURN_MS) == 0:
             feeder.tick(turns[number - 1].now_ms)
-        for shard, (lines, count) in turn.lines.items():
+        for shard, lines, count in turn.lines:
             feeder.append(shard, lines, count)
 
 
@@ -108,5 +108,6 @@ def turns_of(folder: Path, rate: int, seconds: float, shards: int) -> Iterator[T
         for i in range(first, stop):
             held.setdefault(shard[i], []).append(raw[at[i] : at[i] + size[i]])
         turn = Turn(now_ms=int(newest[max(0, stop - 1)]))
-        turn.lines = {number: (b"\n".join(lines), len(lines)) for number, lines in held.items()}
+        for number, lines in held.items():
+            turn.lines += [(number, entry, entry.count(b"\n") + 1) for entry in cut(lines)]
         yield turn

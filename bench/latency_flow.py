@@ -1,4 +1,4 @@
-"""The decide flow of ``bench latency``, in a process of its own: the real one, whose store notes when a commit landed."""
+"""The decide flow of ``bench latency``, in a process of its own: the real one, its store noting when commits land."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bench.harness import timed
 from bench.latency import ACCOUNTS, COMMIT_MS
 from flows.decide import build
 from flows.shard_logic import ShardEngine
+from headgate.asked import Asked
 from headgate.roles import run_flow, stop_on_signal
 from headgate.session import open_session
 from state.commit import Numbered
@@ -52,9 +53,8 @@ def run(folder: str) -> dict[str, Any]:
     _, warm = session_of(place / "warm", 4)
     with open_session(warm, begin=True) as session:
         drain(session, small, 0)
-    asked = warm.__class__(config=place / "data" / "headgate.toml", data=place / "data", as_json=True)
+    asked = Asked(config=place / "data" / "headgate.toml", data=place / "data", as_json=True)
     notes: Notes = []
-
     with open_session(asked, begin=True) as session, stop_on_signal() as stopped:
 
         def engine_of(shard: int) -> ShardEngine:

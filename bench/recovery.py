@@ -3,7 +3,9 @@
 Rules of this file: the state is made in the shards' own tables (ads with names, clicks with their ids, other keys and
 dedup rows, as the workload has them), stored by the store's own checkpoints with commits behind them, and read back
 with the functions of the decide flow. Kernels are loaded before the clock starts (``start_s`` tells what importing and
-loading them took); the recovered tables are compared with what was stored after it has stopped.
+loading them took); the recovered tables are compared with what was stored after it has stopped. On a virtual machine
+the first touch of memory that no process has used before costs the host more than all of recovery, so several fresh
+processes recover in turn and the median counts; ``all_seconds`` shows them in order.
 """
 
 from __future__ import annotations
@@ -34,31 +36,43 @@ STREAM: Final = "headgate.events"
 START_MS: Final = 1_772_409_600_000
 
 
-def measure(ads: int = 1_000_000, clicks: int = 10_000_000) -> dict[str, Any]:
+def measure(ads: int = 1_000_000, clicks: int = 10_000_000, runs: int = 3) -> dict[str, Any]:
     """Store a state and recover it.
 
     Parameters
     ----------
     ads, clicks : int, in all 16 shards together.
+    runs : int, how many fresh processes recover it, one after the other; the figures are those of the median one.
 
     Returns
     -------
     ``ads``, ``clicks``, ``seconds`` (wall), ``cpu_s``, ``server_cpu_s``, ``peak_mb``, ``state_mb`` (rows read),
-    ``start_s``, ``exact``, the machine.
+    ``start_s``, ``exact`` (of all runs), ``all_seconds``, the machine.
     """
     from headgate.output import progress_bar
 
     with workplace() as folder, connect_or_start(folder) as server, progress_bar("bench recovery", quiet=False) as tell:
-        tell(0, 3)
+        tell(0, runs + 2)
         with closing(connect(server.url)) as client:
             manifest.ensure(client, SHARDS)
             # Only filling is hurried by this: recovery reads, and reading writes nothing but leases.
             command(client, "CONFIG", "SET", "appendonly", "no")
         stored = in_child("bench.recovery:store", url=server.url, ads=ads, clicks=clicks)
-        tell(2, 3)
-        found = in_child("bench.recovery:recover", url=server.url, pid=server.pid)
-    exact = found.pop("digests") == stored["digests"] and found.pop("found")
-    return {"ads": ads, "clicks": clicks, **found, "exact": exact, "machine": machine()}
+        tries = []
+        for number in range(runs):
+            tell(2 + number, runs + 2)
+            tries.append(in_child("bench.recovery:recover", url=server.url, pid=server.pid))
+    digests = [found.pop("digests") for found in tries]
+    indexed = [found.pop("indexed") for found in tries]
+    seconds = [found["seconds"] for found in tries]
+    return {
+        "ads": ads,
+        "clicks": clicks,
+        **sorted(tries, key=lambda found: found["seconds"])[runs // 2],
+        "exact": all(indexed) and all(found == stored["digests"] for found in digests),
+        "all_seconds": seconds,
+        "machine": machine(),
+    }
 
 
 def store(url: str, ads: int, clicks: int) -> dict[str, Any]:
@@ -83,11 +97,11 @@ def store(url: str, ads: int, clicks: int) -> dict[str, Any]:
 
 def recover(url: str, pid: int) -> dict[str, Any]:
     """Own, load and index all shards in this process, which has done nothing before."""
-    with timed() as start:
-        warm = Shard(0, EngineConfig())
-        fill(warm, 100, 1_000)
-        warm.rebuild()
+    warm = Shard(0, EngineConfig())
+    fill(warm, 100, 1_000)
+    warm.rebuild()
     del warm
+    start_s = time.process_time()
     with closing(connect(url)) as client:
         server_s = cpu_of(pid)
         with timed() as took:
@@ -100,9 +114,9 @@ def recover(url: str, pid: int) -> dict[str, Any]:
         "server_cpu_s": round(server_s, 3),
         "peak_mb": peak,
         "state_mb": round(sum(table.live().nbytes for shard in shards for table in shard.tables.values()) / 1e6, 1),
-        "start_s": round(time.process_time() - took.cpu_s, 3) if start.cpu_s else 0.0,
+        "start_s": round(start_s, 3),
         "digests": [shard.digest() for shard in shards],
-        "found": all(_is_indexed(shard) for shard in shards),
+        "indexed": all(_is_indexed(shard) for shard in shards),
     }
 
 

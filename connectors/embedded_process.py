@@ -25,6 +25,7 @@ SOCKET_PATH_MAX: Final = 100
 VERSION_MIN: Final = (6, 2)
 _PR_SET_PDEATHSIG: Final = 1
 _LOG_MAX_BYTES: Final = 1 << 20
+_TORN: Final = "Unexpected end of file reading the append only file"
 _MALLOC: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
@@ -99,7 +100,7 @@ def launch(
         "dir": str(data),
         "appendonly": "yes",
         "appendfsync": fsync,
-        "aof-load-truncated": "yes",
+        "aof-load-truncated": "no",  # see `mend`
         "save": "",
         "logfile": str(log),
         "daemonize": "no",
@@ -149,6 +150,22 @@ def remove_leftovers(data: Path) -> None:
     """Remove half-written rewrites of servers that are gone (call it while holding the directory)."""
     for left in data.glob("temp-*.aof"):
         left.unlink(missing_ok=True)
+
+
+def mend(data: Path, log: Path) -> bool:
+    """Drop the torn end of a file that a server would not load; whether that was the matter.
+
+    Asked to load a torn file nevertheless, Redis and older Valkey drop the torn command alone and leave the transaction
+    around it open in the file: what is written next would become part of it at the start after that
+    (valkey-io/valkey#4342). Their checker, which is the same binary by another name, drops the whole transaction.
+    """
+    if _TORN not in last_words(log):
+        return False
+    parts = data / "appendonlydir" / "appendonly.aof.manifest"
+    file = parts if parts.exists() else data / "appendonly.aof"
+    words = ["redis-check-aof", "--fix", str(file)]
+    done = subprocess.run(words, executable=binary(), input=b"y\n", capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def last_words(log: Path) -> str:

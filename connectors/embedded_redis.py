@@ -157,22 +157,32 @@ def _attach_or_start(data: Path, socket: Path, fsync: str, *, dies_with_owner: b
 
 def _start(data: Path, socket: Path, fsync: str, lock: int, *, dies_with_owner: bool) -> subprocess.Popen[bytes]:
     log = data / "server.log"
-    process = embedded_process.launch(data, socket, fsync, lock, log, dies_with_owner=dies_with_owner)
+    for is_mended in (False, True):
+        process = embedded_process.launch(data, socket, fsync, lock, log, dies_with_owner=dies_with_owner)
+        if _comes_up(process, socket, log):
+            embedded_process.remove_leftovers(data)
+            return process
+        if is_mended or not embedded_process.mend(data, log):
+            break
+    message = f"the embedded Redis cannot use {data}: {embedded_process.last_words(log)}; {log} says more"
+    raise EmbeddedRedisError(message)
+
+
+def _comes_up(process: subprocess.Popen[bytes], socket: Path, log: Path) -> bool:
+    """Wait until a server answers; False if it ended instead."""
     end = time.monotonic() + START_S
     loading_end = time.monotonic() + LOAD_S
     while process.poll() is None:
         answer = _answers(socket)
         if answer == "yes":
-            embedded_process.remove_leftovers(data)
-            return process
+            return True
         if time.monotonic() > (loading_end if answer == "loading" else end):
             process.kill()
             process.wait()
-            message = f"the embedded Redis in {data} did not come up in {START_S:.0f} s; see {log}"
+            message = f"the embedded Redis in {log.parent} did not come up in {START_S:.0f} s; see {log}"
             raise EmbeddedRedisError(message)
         time.sleep(_POLL_S)
-    message = f"the embedded Redis cannot use {data}: {embedded_process.last_words(log)}; {log} says more"
-    raise EmbeddedRedisError(message)
+    return False
 
 
 def _directory(path: Path) -> Path:

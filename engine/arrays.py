@@ -110,10 +110,10 @@ def _typeof_arrays(val: Arrays, c: Any) -> ArraysType:
 @register_model(ArraysType)
 class _ArraysModel(models.StructModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, [("vector", _VECTOR)])
+        super().__init__(manager, kind, [("vector", _VECTOR)])  # type: ignore[no-untyped-call]  # numba has no types
 
 
-@unbox(ArraysType)
+@unbox(ArraysType)  # type: ignore[untyped-decorator]  # numba has no types
 def _unbox_arrays(kind: Any, obj: Any, c: Any) -> NativeValue:
     vector = c.pyapi.object_getattr_string(obj, "vector")
     inner = c.unbox(_VECTOR, vector)
@@ -132,13 +132,13 @@ class _ArraysAttributes(AttributeTemplate):
 
     key = ArraysType
 
-    def generic_resolve(self, typ: Any, attr: str) -> Any:
+    def generic_resolve(self, typ: Any, attr: str) -> Any:  # type: ignore[override]  # a constant in numba
         if attr not in _PLACES:
             return None
         return types.Array(from_dtype(FIELDS[_PLACES[attr]][1]), 1, "C")
 
 
-@lower_getattr_generic(ArraysType)
+@lower_getattr_generic(ArraysType)  # type: ignore[untyped-decorator]  # numba has no types
 def _lower_attribute(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> Any:
     """A view of the array whose address and size stand in the vector; nobody owns it, the caller keeps it alive."""
     kind = types.Array(from_dtype(FIELDS[_PLACES[attr]][1]), 1, "C")

@@ -59,7 +59,7 @@ def take_catalog(shard: Shard, event: Any, data: Bytes, fields: dict[str, Any]) 
 
 def take_outcome(shard: Shard, event: Any, fields: dict[str, Any]) -> None:
     """Take what became of a command: the entity's budget as observed, and the end of the command's way."""
-    account = find(shard.slots["accounts"], shard.tables["accounts"].rows, event["account"])
+    account = int(find(shard.slots["accounts"], shard.tables["accounts"].rows, event["account"]))
     entity = _entity_of(shard, account, fields["budget_entity"], None)
     node = shard.tables["entities"].rows[entity]
     at_ms = int(event["occurred_at_ms"])
@@ -82,7 +82,7 @@ def take_outcome(shard: Shard, event: Any, fields: dict[str, Any]) -> None:
 def take_control(shard: Shard, event: Any, fields: dict[str, Any]) -> None:
     """Take a person's act: the kill switch of the account (``stop``, ``resume``) or its mode (``set_mode``)."""
     accounts = shard.tables["accounts"]
-    account = find(shard.slots["accounts"], accounts.rows, event["account"])
+    account = int(find(shard.slots["accounts"], accounts.rows, event["account"]))
     row = accounts.rows[account]
     if fields["action"] in {"stop", "resume"}:
         row["stopped"] = fields["action"] == "stop"
@@ -101,7 +101,7 @@ def _enter(shard: Shard, event: Any, data: Bytes) -> tuple[int, int]:
     at, size = int(event["text_at"][SOURCE_SLOT]), int(event["text_size"][SOURCE_SLOT])
     source = source_of(arrays, hash_bytes(data, at, size), data, at, size)
     shard.settle(arrays)
-    return ad, source
+    return int(ad), int(source)
 
 
 def _entity_of(shard: Shard, account: int, name: str, campaign: str | None) -> int:

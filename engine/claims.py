@@ -28,9 +28,9 @@ from engine.layout import (
     T_TEXTS,
     T_WATCHES,
 )
-from engine.names import ad_of, seen_ad
+from engine.names import ad_of, compare_origins, seen_ad
 from engine.reversals import apply_reversal, apply_waiting_reversals, wait_as_reversal, withdraw_reversal
-from engine.texts import Bytes, compare, compare_texts, put_text, skip_text
+from engine.texts import Bytes, put_text, skip_text
 
 U64 = np.uint64
 WAIT_MS = MS_PER_HOUR
@@ -144,7 +144,7 @@ def reconsider_watchers(a: Arrays, h: np.uint64) -> None:
 
 
 @kernel
-def _own_ad(a: Arrays, event: np.void, data: Bytes, account: Int) -> int:
+def _own_ad(a: Arrays, event: np.void, data: Bytes, account: Int) -> Int:
     if event["mask"] & _AD_BIT == U64(0) or event["reverses"] != U64(0):
         return -1
     ad = ad_of(a, event, data, account, AD_ID_SLOT)
@@ -197,12 +197,7 @@ def _speaks(a: Arrays, event: np.void, data: Bytes, claim: Int, source: Int) -> 
     row = a.claims[claim]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
         return event["occurred_at_ms"] < row["occurred_at_ms"]
-    text = skip_text(a.texts, row["text"])
-    at, size = np.int64(event["text_at"][EVENT_ID_SLOT]), np.int64(event["text_size"][EVENT_ID_SLOT])
-    order = compare(data, at, size, a.texts, text + 1, np.int64(a.texts[text]))
-    if order == 0:
-        order = compare_texts(a.texts, a.sources[source]["name"], a.sources[row["source"]]["name"])
-    return order < 0
+    return compare_origins(a, event, data, source, a.texts, skip_text(a.texts, row["text"]), row["source"]) < 0
 
 
 @kernel
@@ -225,7 +220,7 @@ def _join_contact(a: Arrays, claim: Int, event: np.void) -> None:
 
 
 @kernel
-def _deal_of(a: Arrays, event: np.void, account: Int, text: Int) -> int:
+def _deal_of(a: Arrays, event: np.void, account: Int, text: Int) -> Int:
     place = find(a.deals_slots, a.deals, event["object_id"])
     if place >= 0:
         return place

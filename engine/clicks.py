@@ -14,8 +14,8 @@ from engine.events import AD_ID_SLOT, EVENT_ID_SLOT, N_KEYS, OBJECT_ID_SLOT
 from engine.index import find, insert
 from engine.kernel import Int, kernel
 from engine.layout import T_ADS, T_CLICK_TEXTS, T_CLICKS, T_KEYS
-from engine.names import ad_of, seen_ad
-from engine.texts import Bytes, compare, compare_texts, put_text, skip_text
+from engine.names import ad_of, compare_origins, seen_ad
+from engine.texts import Bytes, put_text, skip_text
 
 U64 = np.uint64
 
@@ -76,12 +76,8 @@ def _speaks(a: Arrays, event: np.void, data: Bytes, place: Int, source: Int) -> 
     row = a.clicks[place]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
         return event["occurred_at_ms"] < row["occurred_at_ms"]
-    text = skip_text(a.click_texts, row["text"] - a.base[T_CLICK_TEXTS])
-    at, size = np.int64(event["text_at"][EVENT_ID_SLOT]), np.int64(event["text_size"][EVENT_ID_SLOT])
-    order = compare(data, at, size, a.click_texts, text + 1, np.int64(a.click_texts[text]))
-    if order == 0:
-        order = compare_texts(a.texts, a.sources[source]["name"], a.sources[row["source"]]["name"])
-    return order < 0
+    event_id = skip_text(a.click_texts, row["text"] - a.base[T_CLICK_TEXTS])
+    return compare_origins(a, event, data, source, a.click_texts, event_id, row["source"]) < 0
 
 
 @kernel

@@ -53,7 +53,8 @@ class Command:
     action : what to do.
     value_micros : int or None, the absolute daily budget to set; None for pause and resume.
     expected_micros : int or None, the budget the decision was made for.
-    created_at_ms, not_before_ms, expires_at_ms : int; not_before - created is the jitter.
+    created_at_ms, not_before_ms, expires_at_ms : int; not_before - created is the jitter, or what is left of the window
+        of the change before.
     reason : str, the decision's main reason code.
     autonomy : what the owner granted at the decision.
     decision_number : int, counted per account from 1.

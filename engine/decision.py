@@ -87,11 +87,15 @@ def policy_hash_of(block: bytes) -> str:
     ------
     ValueError where the block is not of this format.
     """
+    start = _end_of_rows(block)
+    return block[start : block.index(b"\n", start)].decode()
+
+
+def _end_of_rows(block: bytes) -> int:
     if block[:4] != MAGIC:
         message = "not a block of decisions, or one of another version"
         raise ValueError(message)
-    start = 8 + int.from_bytes(block[4:8], "little") * DECISION.itemsize
-    return block[start : block.index(b"\n", start)].decode()
+    return 8 + int.from_bytes(block[4:8], "little") * DECISION.itemsize
 
 
 def unpack(block: bytes, policy_seed: int) -> list[dict[str, Any]]:
@@ -101,11 +105,7 @@ def unpack(block: bytes, policy_seed: int) -> list[dict[str, Any]]:
     ------
     ValueError where the block is not of this format.
     """
-    if block[:4] != MAGIC:
-        message = "not a block of decisions, or one of another version"
-        raise ValueError(message)
-    count = int.from_bytes(block[4:8], "little")
-    end = 8 + count * DECISION.itemsize
+    end = _end_of_rows(block)
     rows = np.frombuffer(block[8:end], DECISION)
     policy_hash, policies, *names = block[end:].decode().split("\n")
     words = policies.split(",")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays import Arrays
+from engine.events import MS_PER_DAY
 from engine.kernel import Int, kernel
 from engine.layout import T_ACCOUNTS, T_ADS
 from engine.posterior import gamma_below, return_posterior
@@ -26,6 +27,8 @@ STATUS_PAUSED: Final = 2
 PROVEN: Final = 0.99
 LIKELY: Final = 0.9
 THIN_UNITS: Final = 3.0
+PATIENCE_MS: Final = 7 * MS_PER_DAY
+"""Before this age an ad's conversions may still be on their way, and nobody is proposed for a kill."""
 LINE_FEED: Final = 10
 _HOLD: Final = int(Verdict.HOLD)
 _SCALE: Final = int(Verdict.SCALE)
@@ -144,7 +147,7 @@ def _judge_by_posterior(rule: np.void, spend_micros: Int, found: np.void) -> tup
         return _SCALE, _GOOD
     if spend_micros < THIN_UNITS * found["unit_micros"] / (rule["break_even_ppm"] / PPM):
         return _HOLD, _THIN
-    if found["p_below"] > PROVEN:
+    if found["p_below"] > PROVEN and found["live_ms"] >= PATIENCE_MS:
         return _KILL, _PROVEN
     if found["p_below"] > LIKELY:
         return _REDUCE, _BAD
@@ -181,7 +184,7 @@ def flips(
 ) -> None:
     """What would flip threshold verdicts, in micros; all arrays are parallel, the last two are filled.
 
-    ``to_scale`` is the value that is missing to scale; ``to_kill`` the spend, without further value, that leads to a kill.
+    ``to_scale`` is the value missing to scale; ``to_kill`` the spend that, without further value, leads to a kill.
     """
     for i in range(values.size):
         rule = rules[i]
@@ -192,12 +195,12 @@ def flips(
 
 
 @kernel
-def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> int:
+def write_names(a: Arrays, found: NDArray[Any], out: NDArray[np.uint8]) -> Int:
     """Write four names a row (tenant, account, ad, budget entity or nothing), a line feed behind each.
 
     Returns the bytes needed; where ``out`` is too small it is filled as far as whole rows go, and must be made larger.
     """
-    at = 0
+    at: Int = 0
     for i in range(found.size):
         ad = a.ads[found[i]["ad"]]
         name = a.accounts[ad["account"]]["name"]

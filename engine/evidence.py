@@ -45,7 +45,7 @@ def newer_click(a: Arrays, one: Int, other: Int) -> bool:
 
 @kernel
 def _better(a: Arrays, best: Int, place: Int, at_ms: Int, lookback_ms: Int) -> Int:
-    """The better of the best click so far (-1 none) and the click at ``place``; that counts only inside the lookback."""
+    """The better of the best click so far (-1 none) and the one at ``place``, which counts only inside the lookback."""
     age = at_ms - a.clicks[place]["occurred_at_ms"]
     if age < 0 or age > lookback_ms:
         return best
@@ -59,7 +59,7 @@ def click_of(a: Arrays, claim: Int) -> tuple[Int, bool]:
     """The place of the click that layer 1 gives (-1 none), and whether a key names a click not seen yet."""
     row = a.claims[claim]
     lookback = a.rules[row["account"]]["lookback_ms"]
-    best = -1
+    best: Int = -1
     unseen = False
     for k in range(N_KEYS):
         h = row["keys"][k]

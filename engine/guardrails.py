@@ -15,11 +15,13 @@ protection, stale data, the zone and the rates, of which one write is always kep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.config import GuardrailConfig, Level
 from engine.proposal import Action, Held, Hold, Permitted, Proposal, Situation, Totals, Verdict
-from engine.velocity import PPM, fits, path, room
+from engine.velocity import PPM, Change, fits, path, room
 
-__all__ = ["Action", "Held", "Hold", "Permitted", "Proposal", "Situation", "Totals", "Verdict", "judge"]
+__all__ = ["Action", "Held", "Hold", "Permitted", "Proposal", "Situation", "Totals", "Verdict", "judge", "opens_at"]
 
 
 def judge(proposal: Proposal, situation: Situation, limits: GuardrailConfig) -> Verdict:
@@ -45,6 +47,22 @@ def judge(proposal: Proposal, situation: Situation, limits: GuardrailConfig) -> 
         return verdict
     bar = _autonomy_bar(situation)
     return verdict if bar is None else Held(bar)
+
+
+def opens_at(changes: Sequence[Change], limits: GuardrailConfig) -> int:
+    """When the last change no longer bars a new one: its cooldown is over, and its velocity window has passed it.
+
+    Parameters
+    ----------
+    changes : of one entity. limits : of its account.
+
+    Returns
+    -------
+    int, ms; -1 without a change. A change lands a jitter after its tick, so at the tick one window later the bars still
+    stand for that jitter: a new command had better wait for it than for another whole window.
+    """
+    last_ms = max((change.at_ms for change in changes), default=None)
+    return -1 if last_ms is None else last_ms + max(limits.cooldown_ms, limits.velocity_window_ms + 1)
 
 
 def _bar(proposal: Proposal, situation: Situation, limits: GuardrailConfig) -> Hold | None:

@@ -90,23 +90,6 @@ def build(slots: Slots, rows: NDArray[Any], used: Int) -> None:
 
 
 @kernel
-def build_latest(slots: Slots, rows: NDArray[Any], used: Int) -> None:
-    """As `build`, but of rows with equal hashes only the last is found."""
-    mask = U64(slots.size - 1)
-    for place in range(used):
-        h = rows[place]["hash"]
-        if h == U64(0):
-            continue
-        at = h & mask
-        while slots[at] != U64(0):
-            other = np.int64(slots[at] & _LOW) - 1
-            if (slots[at] & _HIGH) == (h & _HIGH) and rows[other]["hash"] == h:
-                break
-            at = (at + U64(1)) & mask
-        slots[at] = (h & _HIGH) | U64(place + 1)
-
-
-@kernel
 def replace(slots: Slots, rows: NDArray[Any], h: np.uint64, place: Int) -> None:
     """Let the hash lead to ``place`` from now on (insert it where it is new)."""
     mask = U64(slots.size - 1)
@@ -117,3 +100,12 @@ def replace(slots: Slots, rows: NDArray[Any], h: np.uint64, place: Int) -> None:
             break
         at = (at + U64(1)) & mask
     slots[at] = (h & _HIGH) | U64(place + 1)
+
+
+@kernel
+def build_latest(slots: Slots, rows: NDArray[Any], used: Int) -> None:
+    """As `build`, but of rows with equal hashes only the last is found."""
+    for place in range(used):
+        h = rows[place]["hash"]
+        if h != U64(0):
+            replace(slots, rows, h, place)

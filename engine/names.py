@@ -1,6 +1,7 @@
 """Who is meant: the rows of ads and sources by their hash, entered at first sight.
 
-Rules of this file: an ad exists from the first accepted event that names it; its name is kept once.
+Rules of this file: an ad exists from the first accepted event that names it; its name is kept once. Where two events
+of one id and one time compete, (event id, source) decides.
 """
 
 from __future__ import annotations
@@ -8,14 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Arrays, touch
+from engine.events import EVENT_ID_SLOT
 from engine.index import find, insert
 from engine.kernel import Int, kernel
 from engine.layout import T_ADS, T_SOURCES, T_TEXTS
-from engine.texts import Bytes, put_text
+from engine.texts import Bytes, compare, compare_texts, put_text
 
 
 @kernel
-def ad_of(a: Arrays, event: np.void, data: Bytes, account: Int, slot: Int) -> int:
+def ad_of(a: Arrays, event: np.void, data: Bytes, account: Int, slot: Int) -> Int:
     """The place of the ad the event names; a new one is entered."""
     place = find(a.ads_slots, a.ads, event["ad"])
     if place >= 0:
@@ -53,7 +55,22 @@ def seen_ad(a: Arrays, ad: Int, at_ms: Int) -> None:
 
 
 @kernel
-def source_of(a: Arrays, h: np.uint64, data: Bytes, at: Int, size: Int) -> int:
+def compare_origins(
+    a: Arrays, event: np.void, data: Bytes, source: Int, texts: Bytes, event_id: Int, other_source: Int
+) -> int:
+    """-1, 0, 1 as the event sorts before, equals, sorts behind a stored one of the same time, by (event id, source).
+
+    The stored event's id stands in ``texts`` at ``event_id``.
+    """
+    at, size = np.int64(event["text_at"][EVENT_ID_SLOT]), np.int64(event["text_size"][EVENT_ID_SLOT])
+    order = compare(data, at, size, texts, event_id + 1, np.int64(texts[event_id]))
+    if order == 0:
+        order = compare_texts(a.texts, a.sources[source]["name"], a.sources[other_source]["name"])
+    return order
+
+
+@kernel
+def source_of(a: Arrays, h: np.uint64, data: Bytes, at: Int, size: Int) -> Int:
     """The place of a source by the hash of its name; a new one is entered."""
     place = find(a.sources_slots, a.sources, h)
     if place >= 0:

@@ -7,8 +7,8 @@ account; its draws follow from that number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from engine.config import AccountConfig, GuardrailConfig, Level
 from engine.decision import DECISION, HOLD_NO_ENTITY, HOLD_SHARED, HOLDS
 from engine.draws import draws_of, fuzz_of, jitter_of
 from engine.evaluate import STATUS_PAUSED, flips
-from engine.guardrails import judge
+from engine.guardrails import judge, opens_at
 from engine.proposal import Action, Held, Hold, Permitted, Proposal, Situation, Totals
 from engine.shard import Shard
 from engine.thresholds import share_of
@@ -26,6 +26,8 @@ from engine.velocity import Change
 from engine.verdict import Reason, Verdict
 from engine.zone import in_zone
 
+PATIENCE: Final = 4
+"""A budget command waits up to this part of its life (the fourth) for the window of the change before it to close."""
 _ACTION_OF = {
     Verdict.SCALE: Action.SET_BUDGET,
     Verdict.REDUCE: Action.SET_BUDGET,
@@ -139,12 +141,17 @@ def _propose(shard: Shard, found: Any, tick: Tick, siblings: dict[int, list[int]
         fuzz_ppm=fuzz_of(draws, limits.fuzz_ppm) if action is Action.SET_BUDGET else 0,
         expected_micros=_known(row["budget_micros"]),
     )
-    verdict = judge(proposal, _situation(shard, found, entity, siblings, tick.now_ms, config), limits)
+    situation = _situation(shard, found, entity, siblings, tick.now_ms, config)
+    send_ms = tick.now_ms + jitter_of(draws, limits.jitter_min_ms, limits.jitter_max_ms)
+    open_ms = opens_at(situation.changes or (), limits)
+    if action is Action.SET_BUDGET and tick.now_ms < open_ms <= tick.now_ms + limits.expiry_ms // PATIENCE:
+        send_ms = max(send_ms, open_ms)
+        situation = replace(situation, now_ms=send_ms)
+    verdict = judge(proposal, situation, limits)
     if isinstance(verdict, Held):
         row["hold"] = 1 + HOLDS.index(Hold(verdict.reason))
         return None
-    jitter = jitter_of(draws, limits.jitter_min_ms, limits.jitter_max_ms)
-    return _command(shard, found, tick, row, proposal, verdict, jitter)
+    return _command(shard, found, tick, row, proposal, verdict, send_ms)
 
 
 def _agree(shard: Shard, ads: list[int], verdict: int) -> bool:
@@ -229,7 +236,7 @@ def _sum(nodes: Any) -> int | None:
 
 
 def _command(
-    shard: Shard, found: Any, tick: Tick, row: Any, proposal: Proposal, verdict: Permitted, jitter_ms: int
+    shard: Shard, found: Any, tick: Tick, row: Any, proposal: Proposal, verdict: Permitted, send_ms: int
 ) -> Command:
     ads, entities = shard.tables["ads"], shard.tables["entities"]
     ad = ads.rows[found["ad"]]
@@ -259,7 +266,7 @@ def _command(
         value_micros=value,
         expected_micros=proposal.expected_micros,
         created_at_ms=tick.now_ms,
-        not_before_ms=tick.now_ms + jitter_ms,
+        not_before_ms=send_ms,
         expires_at_ms=tick.now_ms + config.guardrails.expiry_ms,
         reason=Reason(int(found["reason"])).word,
         autonomy=config.autonomy,

@@ -69,7 +69,7 @@ def _counted(a: Arrays, h: np.uint64, until: Int, reversal: Int) -> bool:
 
 @kernel
 def wait_as_reversal(a: Arrays, claim: Int, event: np.void, data: Bytes, offset: Int) -> None:
-    """Let a reversal wait for its conversion, its raw line and log offset kept: given up, it goes to the dead letters."""
+    """Let a reversal wait for its conversion; its line is kept raw, for the dead letters should none come."""
     row = a.claims[claim]
     row["waiting"] = 1
     row["offset"] = offset

@@ -14,8 +14,8 @@ from engine.hashing import mix
 from engine.index import find, insert
 from engine.kernel import Int, kernel
 from engine.layout import T_ADS, T_SPENDS, T_TEXTS
-from engine.names import ad_of, seen_ad
-from engine.texts import Bytes, compare, compare_texts, put_text
+from engine.names import ad_of, compare_origins, seen_ad
+from engine.texts import Bytes, put_text
 
 U64 = np.uint64
 
@@ -60,8 +60,4 @@ def _is_newer(a: Arrays, event: np.void, data: Bytes, place: Int, source: Int) -
     row = a.spends[place]
     if event["occurred_at_ms"] != row["occurred_at_ms"]:
         return event["occurred_at_ms"] > row["occurred_at_ms"]
-    at, size = np.int64(event["text_at"][EVENT_ID_SLOT]), np.int64(event["text_size"][EVENT_ID_SLOT])
-    order = compare(data, at, size, a.texts, row["event"] + 1, np.int64(a.texts[row["event"]]))
-    if order == 0:
-        order = compare_texts(a.texts, a.sources[source]["name"], a.sources[row["source"]]["name"])
-    return order > 0
+    return compare_origins(a, event, data, source, a.texts, row["event"], row["source"]) > 0

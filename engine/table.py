@@ -72,7 +72,7 @@ class Table:
         self.version = 0  # counts replaced arrays
 
     def reserve(self, more: int, touches: int = 0) -> None:
-        """Make room for ``more`` appended rows and ``touches`` touched ones; grows by an eighth at least, if small by more."""
+        """Make room for ``more`` appended and ``touches`` touched rows, growing by an eighth at least."""
         need = self.used + more
         if need > self.rows.size:
             size = max(

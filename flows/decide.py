@@ -8,12 +8,14 @@ processes); settings come from HEADGATE_CONFIG and HEADGATE_DATA then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from connectors.log import EventLog
+from flows.halt import Halt
 from flows.shard_logic import COMMIT_EVERY_S, Commit, ShardEngine, ShardLogic
 from flows.shard_source import ShardSource
 
@@ -37,6 +39,13 @@ class _WatchSink(DynamicSink[tuple[str, Commit]]):
         return _WatchPartition(self._watch)
 
 
+@dataclass(frozen=True)
+class DecideFlow(Dataflow):
+    """The decide flow, and why it stood down, if it did."""
+
+    halt: Halt = field(default_factory=Halt, compare=False)
+
+
 def build(
     shards: list[int],
     make_log: Callable[[], EventLog],
@@ -47,7 +56,7 @@ def build(
     ends: dict[int, dict[str, int]] | None = None,
     commit_every_s: float = COMMIT_EVERY_S,
     watch: Watch = lambda commit: None,
-) -> Dataflow:
+) -> DecideFlow:
     """Wire the flow.
 
     Parameters
@@ -59,16 +68,21 @@ def build(
     commit_every_s : how long what was taken may stay uncommitted.
     watch : told of each commit.
     """
-    flow = Dataflow("headgate_decide")
-    source = ShardSource(shards, positions, make_log, ends, stopped)
+    flow = DecideFlow("headgate_decide")
+    source = ShardSource(shards, positions, make_log, ends, stopped, flow.halt)
     chunks = op.input("log", flow, source)
-    commits = op.stateful_batch("shard", chunks, lambda state: ShardLogic(make_engine, commit_every_s))
+    commits = op.stateful_batch("shard", chunks, lambda state: ShardLogic(make_engine, commit_every_s, flow.halt))
     op.output("commits", commits, _WatchSink(watch))
     return flow
 
 
 def run(flow: Dataflow) -> None:
-    """Run a flow in this thread; its errors come out as what they were before Bytewax wrapped them."""
+    """Run a flow in this thread.
+
+    Raises
+    ------
+    What made it stand down; other errors come out as what they were before Bytewax wrapped them.
+    """
     from bytewax.testing import run_main
 
     try:
@@ -80,6 +94,8 @@ def run(flow: Dataflow) -> None:
         if cause is None or cause is error:
             raise
         raise cause from None
+    if isinstance(flow, DecideFlow) and flow.halt.fault is not None:
+        raise flow.halt.fault
 
 
 def flow() -> Dataflow:

@@ -13,17 +13,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
-import orjson
 from bytewax.operators import StatefulBatchLogic
 
 from connectors.log import Entry
 from connectors.wire.decode import decode, line_fields
 from engine.config import EngineConfig
-from engine.decision import pack
 from engine.events import Kind, Refusal
 from engine.plan import Tick
-from engine.shard import POLICIES, Shard
+from engine.shard import Shard
 from engine.step import Lines, Output, step
+from flows.given_out import dead_letter_entries, outbox_entries
+from flows.halt import EXPECTED, Halt, StandDown
 from flows.shard_source import Chunk
 from state.commit import Numbered
 from state.scripts import Reply
@@ -35,10 +35,6 @@ CATCH_UP: Final = 10
 """How many commit intervals may go by uncommitted while the log is far ahead: then every decision is late anyway."""
 DECODE_ENTRIES: Final = 4
 """Entries of up to 500 lines decoded at a time: more would leave the processor's cache."""
-
-
-class StandDown(Exception):
-    """The shard cannot go on here; the message is one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,29 +135,11 @@ class ShardEngine:
             yield entry
 
     def _keep(self, output: Output) -> None:
-        entries: list[Numbered] = []
-        for number, rows, names in output.decisions:
-            entries.append((number, {b"d": pack(rows, names, POLICIES, self._policy_hash)}))
-            self._counts[1] += len(rows)
-        for number, command in output.commands:
-            entries.append((number, {b"c": orjson.dumps(command.to_row())}))
+        self._counts[1] += sum(len(rows) for _, rows, _ in output.decisions)
         self._counts[2] += len(output.commands)
         self._counts[3] += len(output.dead_letters)
-        self._outbox += sorted(entries)
-        self._dead += [
-            (
-                letter.number,
-                {
-                    b"reason": letter.reason.encode(),
-                    b"stream": letter.stream.encode(),
-                    b"position": letter.position.encode(),
-                    b"tenant": letter.tenant.encode(),
-                    b"account": letter.account.encode(),
-                    b"raw": letter.raw,
-                },
-            )
-            for letter in output.dead_letters
-        ]
+        self._outbox += outbox_entries(output, self._policy_hash)
+        self._dead += dead_letter_entries(output)
 
 
 def items_of(entries: Iterable[Entry]) -> Iterator[Lines | Tick]:
@@ -206,17 +184,23 @@ class ShardLogic(StatefulBatchLogic[Chunk, Commit, None]):
     ----------
     make : opens the engine of a shard; called at the first item.
     commit_every_s : float, how long what was taken may stay uncommitted.
+    halt : told why this shard stands down; it takes nothing more then.
     """
 
-    def __init__(self, make: Callable[[int], ShardEngine], commit_every_s: float) -> None:
+    def __init__(self, make: Callable[[int], ShardEngine], commit_every_s: float, halt: Halt) -> None:
         self._make = make
         self._every_s = commit_every_s
+        self._halt = halt
+        self._is_down = False
         self._engine: ShardEngine | None = None
         self._due_s = 0.0
         self._renewed_s = 0.0
 
     def on_batch(self, values: list[Chunk]) -> tuple[Iterable[Commit], bool]:
         """Take chunks; commit whenever it is time, in the middle of them too."""
+        return self._guarded(lambda: self._take(values)), False
+
+    def _take(self, values: list[Chunk]) -> list[Commit]:
         if self._engine is None:
             self._engine = self._make(values[0].shard)
         engine = self._engine
@@ -229,10 +213,13 @@ class ShardLogic(StatefulBatchLogic[Chunk, Commit, None]):
                 if events >= COMMIT_EVENTS_MAX or time.monotonic() >= self._due_s + grace_s:
                     done.append(engine.commit())
                     self._due_s = time.monotonic() + self._every_s
-        return [commit for commit in done if commit is not None], False
+        return [commit for commit in done if commit is not None]
 
     def on_notify(self) -> tuple[Iterable[Commit], bool]:
         """Commit what is due, or keep the shard while nothing comes."""
+        return self._guarded(self._keep_up), False
+
+    def _keep_up(self) -> list[Commit]:
         now_s = time.monotonic()
         assert self._engine is not None
         commit = self._engine.commit()
@@ -240,19 +227,35 @@ class ShardLogic(StatefulBatchLogic[Chunk, Commit, None]):
         if commit is None and now_s - self._renewed_s > 1.0:
             self._engine.renew()
         self._renewed_s = now_s
-        return ([commit] if commit else []), False
+        return [commit] if commit else []
 
     def on_eof(self) -> tuple[Iterable[Commit], bool]:
         """Commit the rest and let the shard go."""
+        return self._guarded(self._leave), True
+
+    def _leave(self) -> list[Commit]:
         if self._engine is None:
-            return [], True
+            return []
         commit = self._engine.commit()
         self._engine.release()
         self._engine = None
-        return ([commit] if commit else []), True
+        return [commit] if commit else []
+
+    def _guarded(self, act: Callable[[], list[Commit]]) -> list[Commit]:
+        """Act, unless this shard stands down; what is left in memory is worthless then."""
+        if self._is_down:
+            return []
+        try:
+            return act()
+        except EXPECTED as fault:
+            self._is_down, self._engine = True, None
+            self._halt.note(fault)
+            return []
 
     def notify_at(self) -> datetime | None:
         """When to commit next, or to renew the lease."""
+        if self._is_down:
+            return None
         left = max(0.0, self._due_s - time.monotonic()) if self._due_s else 1.5
         return datetime.now(UTC) + timedelta(seconds=left)
 

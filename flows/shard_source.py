@@ -15,6 +15,7 @@ from typing import Final
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.log import Entry, EventLog
+from flows.halt import EXPECTED, Halt
 
 READ_BYTES: Final = 4 << 20
 FULL_BYTES: Final = 64 << 10
@@ -86,19 +87,24 @@ class LogReader:
 class ShardPartition(StatefulSourcePartition[Item, None]):
     """One shard's entries as items."""
 
-    def __init__(self, shard: int, key: str, reader: LogReader, stopped: Callable[[], bool]) -> None:
+    def __init__(self, shard: int, key: str, reader: LogReader, stopped: Callable[[], bool], halt: Halt) -> None:
         self._shard = shard
         self._key = key
         self._reader = reader
         self._stopped = stopped
+        self._halt = halt
         self._idle = False
 
     def next_batch(self) -> list[Item]:
-        """The next chunk; ends when stopped, or at the end that was set."""
-        if self._stopped() or self._reader.at_end(self._shard):
+        """The next chunk; ends when stopped, when any shard stands down, or at the end that was set."""
+        if self._stopped() or self._halt.fault or self._reader.at_end(self._shard):
             self._reader.drop(self._shard)
             raise StopIteration
-        entries = self._reader.take(self._shard)
+        try:
+            entries = self._reader.take(self._shard)
+        except EXPECTED as fault:
+            self._halt.note(fault)
+            raise StopIteration from fault
         self._idle = not entries
         is_full = sum(len(entry.lines or b"") for entry in entries) >= FULL_BYTES
         return [(self._key, Chunk(self._shard, entries, is_full))] if entries else []
@@ -118,7 +124,7 @@ class ShardSource(FixedPartitionedSource[Item, None]):
     ----------
     shards : their numbers. positions : shard -> committed offsets (asked when its partition is built).
     make_log : opens the log, once per worker that has partitions.
-    ends : where to end, None never. stopped : whether to stop now.
+    ends : where to end, None never. stopped : whether to stop now. halt : why the flow stands down.
     """
 
     def __init__(
@@ -128,8 +134,10 @@ class ShardSource(FixedPartitionedSource[Item, None]):
         make_log: Callable[[], EventLog],
         ends: dict[int, dict[str, int]] | None,
         stopped: Callable[[], bool],
+        halt: Halt,
     ) -> None:
         self._shards = shards
+        self._halt = halt
         self._positions = positions
         self._make_log = make_log
         self._ends = ends
@@ -146,8 +154,11 @@ class ShardSource(FixedPartitionedSource[Item, None]):
 
         shard = int(for_part)
         reader = self._readers.setdefault(threading.get_ident(), LogReader(self._make_log(), self._ends))
-        reader.add(shard, self._positions(shard))
-        return ShardPartition(shard, for_part, reader, self._stopped)
+        try:
+            reader.add(shard, self._positions(shard))
+        except EXPECTED as fault:
+            self._halt.note(fault)
+        return ShardPartition(shard, for_part, reader, self._stopped, self._halt)
 
 
 def key_of(shard: int) -> str:

@@ -67,6 +67,9 @@ def _refusals() -> tuple[type[BaseException], ...]:
         ("connectors.log", "LogError"),
         ("connectors.embedded_process", "EmbeddedRedisError"),
         ("connectors.worlds.protocol", "WorldError"),
+        ("connectors.feed", "FeedError"),
+        ("flows.halt", "StandDown"),
+        ("flows.execute", "ExecutorError"),
     )
     others = (getattr(sys.modules[module], name) for module, name in loaded if module in sys.modules)
     return (Refused, OSError, ValueError, *others)

@@ -46,7 +46,8 @@ class Asked:
         return self.data or DEFAULT_DATA
 
     def settings(self) -> Settings:
-        """Read the settings (see `headgate.settings_file.load_settings`)."""
+        """Read the settings (see `headgate.settings_file.load_settings`); a simulated folder has its own."""
         from headgate.settings_file import load_settings
+        from headgate.simulated_folder import note_in
 
-        return load_settings(self.config)
+        return load_settings(self.config or note_in(self.folder))

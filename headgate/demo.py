@@ -25,6 +25,7 @@ from headgate.demo_loop import TURN_MS, DemoLoop
 from headgate.demo_view import AdLine, Frame, draw, in_words
 from headgate.refusal import Refused
 from headgate.session import Session, open_session
+from headgate.toml_text import toml_of
 
 SECONDS: Final = 60.0
 HOURS_PER_SECOND: Final = 6.0
@@ -143,21 +144,6 @@ def decide_role(session: Session) -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 role.kill()
                 role.wait()
-
-
-def toml_of(settings: dict[str, Any], path: str = "") -> str:
-    """Nested tables of texts, numbers and truths as TOML."""
-    lines: list[str] = []
-    tables: list[str] = []
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            tables.append(toml_of(value, f'{path}."{key}"' if path else f'"{key}"'))
-        elif isinstance(value, bool):
-            lines.append(f"{key} = {str(value).lower()}")
-        else:
-            lines.append(f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"')
-    head = [f"[{path}]"] if path and lines else []
-    return "\n".join([*head, *lines, *tables]) + "\n"
 
 
 def _folder(asked: Asked, stack: ExitStack) -> Path:

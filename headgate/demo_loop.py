@@ -7,7 +7,6 @@ is decided and its commands are carried out, so the same seed shows the same dem
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,19 +19,12 @@ from connectors.worlds.market import Market
 from connectors.worlds.protocol import as_line
 from engine.decision import unpack
 from engine.events import MS_PER_HOUR
-from engine.execution import Terms
 from engine.hashing import partition
 from engine.record import Reading
-from flows.execute import Executor
-from flows.execute_ports import Ports
 from headgate.refusal import Refused
+from headgate.roles import make_executor
 from headgate.session import Session
-from state.caller import Caller
-from state.kill_switch import KillSwitch
-from state.ledger import Ledger
 from state.outbox import Outbox
-from state.outcomes import Outcomes
-from state.redis_client import connect
 
 TURN_MS: Final = MS_PER_HOUR
 """Virtual time of one turn."""
@@ -78,7 +70,7 @@ class DemoLoop:
             name: partition(conditions.tenant, name, len(session.shards)) for name, _ in conditions.accounts
         }
         self._out_numbers = dict.fromkeys(self.shards, 0)
-        self._executor = self._make_executor()
+        self._executor = make_executor(session, lambda: self.now_ms, platform=self._platform, shards=self.shards)
         for shard in self.shards:
             self._append(shard, [])
 
@@ -102,22 +94,6 @@ class DemoLoop:
         while self._executor.turn():
             pass
         self.now_ms -= ACT_MS
-
-    def _make_executor(self) -> Executor:
-        session = self._session
-        assert session.ledger_url is not None
-        caller = Caller(connect(session.ledger_url))
-        session.stack.callback(caller.client.close)
-        ports = Ports(
-            ledger=Ledger(caller),
-            outcomes=Outcomes(caller),
-            switch=KillSwitch(caller, session.folder),
-            outbox=self._outbox,
-            log=self._log,
-            platforms={"simulated": self._platform},
-            clock=lambda: self.now_ms,
-        )
-        return Executor(ports, session.config, self.shards, Terms(owner=secrets.token_hex(16)))
 
     def _feed(self) -> None:
         """Append the turn's events and its tick to the log of each shard."""

@@ -81,7 +81,8 @@ def _words(entry: Numbered | None) -> dict[str, Any]:
     fields = entry[1]
     try:
         if b"d" in fields:
-            return {f"{i}.{name}": value for i, row in enumerate(unpack(fields[b"d"], 0)) for name, value in row.items()}
+            rows = enumerate(unpack(fields[b"d"], 0))
+            return {f"{place}.{name}": value for place, row in rows for name, value in row.items()}
         if b"c" in fields:
             return dict(orjson.loads(fields[b"c"]))
     except (ValueError, KeyError, IndexError):

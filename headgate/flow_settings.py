@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -37,9 +38,18 @@ def open_decide() -> Dataflow:
         signals.append(number)
 
     signal.signal(signal.SIGTERM, note)
-    return decide_flow(
+    flow = decide_flow(
         session,
         parse_shards(os.environ.get("HEADGATE_SHARDS")),
         until_idle=bool(os.environ.get("HEADGATE_UNTIL_IDLE")),
         stopped=lambda: bool(signals),
     )
+    flow.halt.at_once = _leave
+    return flow
+
+
+def _leave(fault: Exception) -> None:
+    """Say why and end this process now: Bytewax would end well, or wait for peers that know nothing of it."""
+    sys.stderr.write(f"headgate: {fault}\n")
+    sys.stderr.flush()
+    os._exit(1)

@@ -7,24 +7,25 @@ commands and dead letters are compared byte for byte as they come, the whole sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from connectors.log import Entry, LogTruncated
 from engine.decision import policy_hash_of
-from flows.shard_logic import ShardEngine
+from engine.shard import Shard
+from engine.step import Output, step
+from flows.given_out import dead_letter_entries, outbox_entries
+from flows.shard_logic import items_of
 from headgate.asked import Asked
 from headgate.differences import Difference, between
 from headgate.refusal import Refused
 from headgate.session import Session, open_session
-from headgate.unwritten_store import UnwrittenStore
 from state.commit import Numbered
 from state.reader import Fields
 from state.recovery import Loaded
 
 READ_BYTES: Final = 4 << 20
 Answer = dict[str, Any]
-Progress = Callable[[int, int], None]
 
 
 def replay(asked: Asked) -> Answer:
@@ -45,13 +46,10 @@ def replay(asked: Asked) -> Answer:
     with open_session(asked) as session, progress_bar("replaying", quiet=asked.as_json) as progress:
         standing = {shard: session.store(shard).standing() for shard in session.shards}
         total = sum(sum(loaded.offsets.values()) for loaded in standing.values())
-        done = 0
-        replays = []
-        for shard in session.shards:
-            again = ShardReplay(session, shard)
-            again.run(lambda entries, before=done: progress(before + entries, total))
-            done += again.entries
-            replays.append(again)
+        replays = [ShardReplay(session, shard) for shard in session.shards]
+        for again in replays:
+            for _ in again.run():
+                progress(sum(other.entries for other in replays), total)
     first = next((again.difference for again in replays if again.difference is not None), None)
     return {
         "shards": len(replays),
@@ -78,35 +76,33 @@ class ShardReplay:
         self.entries = self.decisions = self.commands = self.dead_letters = 0
         self.difference: Difference | None = None
 
-    def run(self, progress: Callable[[int], None]) -> None:
-        """Derive and compare all of it.
-
-        Parameters
-        ----------
-        progress : told of the entries taken so far.
-        """
+    def run(self) -> Iterator[None]:
+        """Derive and compare all of it, an entry at a time."""
         state, loaded = self._session.peek(self._shard)
         reader = self._session.reader(self._shard)
-        store = UnwrittenStore(self._session.caller.client, self._shard)
-        engine = ShardEngine(store, self._session.config)
+        shard = Shard(self._shard, self._session.config)
+        policy_hash = self._session.config.digest()
         outbox = _up_to(reader.outbox(), loaded.out_number)
         letters = _up_to(reader.dead_letters(), loaded.dlq_number)
         for entry in self._log(loaded):
-            for _ in engine.take([entry]):
-                pass
-            commit = engine.commit()
-            if commit is not None:
-                self.decisions += commit.decisions
-                self.commands += commit.commands
-            self._compare("outbox", store.outbox, outbox)
-            self._compare("dead_letter", store.dead, letters)
-            self.dead_letters += len(store.dead)
+            for item in items_of([entry]):
+                output = step(shard, [item])
+                self._compare("outbox", outbox_entries(output, policy_hash), outbox)
+                self._compare("dead_letter", dead_letter_entries(output), letters)
+                self._count(output)
+            for table in shard.tables.values():
+                table.mark_saved()  # what changed need not be kept: nothing is stored
             self.entries += 1
-            progress(self.entries)
+            yield
         self._compare_rest("outbox", outbox)
         self._compare_rest("dead_letter", letters)
-        if self.difference is None and engine.shard.digest() != state.digest():
-            self.difference = _states(self._shard, state, engine)
+        if self.difference is None and shard.digest() != state.digest():
+            self.difference = _states(state, shard)
+
+    def _count(self, output: Output) -> None:
+        self.decisions += sum(len(rows) for _, rows, _ in output.decisions)
+        self.commands += len(output.commands)
+        self.dead_letters += len(output.dead_letters)
 
     def _log(self, loaded: Loaded) -> Iterator[Entry]:
         """The shard's entries from the first one to the last one that its state has."""
@@ -116,7 +112,7 @@ class ShardReplay:
             try:
                 found = log.read({self._shard: positions}, READ_BYTES).get(self._shard, [])
             except LogTruncated as error:
-                message = f"the log no longer holds what was decided over ({error}); replay needs it from its first entry"
+                message = f"the log no longer reaches back to its first entry, which replay needs ({error})"
                 raise Refused(message) from error
             if not found:
                 message = (
@@ -129,7 +125,7 @@ class ShardReplay:
                 if entry.offset <= loaded.offsets.get(entry.stream, 0):
                     yield entry
 
-    def _compare(self, what: str, derived: list[Numbered], stored: Iterator[tuple[int, Fields]]) -> None:
+    def _compare(self, what: str, derived: Sequence[Numbered], stored: Iterator[tuple[int, Fields]]) -> None:
         for number, fields in derived:
             if self.difference is not None:
                 return
@@ -153,14 +149,15 @@ def _up_to(entries: Iterator[tuple[int, Fields]], last: int) -> Iterator[tuple[i
         yield number, fields
 
 
-def _states(shard: int, stored: Any, engine: ShardEngine) -> Difference:
+def _states(stored: Shard, derived: Shard) -> Difference:
     """The table that differs, where all that was given out is equal."""
-    derived = engine.shard
     for name, table in derived.tables.items():
         other = stored.tables[name]
         if table.base != other.base or table.live().tobytes() != other.live().tobytes():
-            return Difference(shard, "state", name, {"rows": other.used}, {"rows": table.used}, "the tables differ")
-    return Difference(shard, "state", "digest", stored.digest(), derived.digest(), "the digests differ")
+            return Difference(
+                derived.number, "state", name, {"rows": other.used}, {"rows": table.used}, "the tables differ"
+            )
+    return Difference(derived.number, "state", "digest", stored.digest(), derived.digest(), "the digests differ")
 
 
 def _check_policy(session: Session, shard: int, number: int, fields: Fields) -> None:

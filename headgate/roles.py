@@ -6,6 +6,7 @@ SIGTERM: the decide flow drains and commits, the executor finishes its turn.
 
 from __future__ import annotations
 
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +20,14 @@ from headgate.refusal import Refused
 from headgate.session import Session, open_session
 
 if TYPE_CHECKING:
-    from bytewax.dataflow import Dataflow
-
     from connectors.feed import Fed
+    from engine.execution import Terms
+    from flows.decide import DecideFlow
+    from flows.execute_ports import Platform
     from flows.shard_logic import Commit
+
+LEASE_MS = 5_000
+"""How long a reservation is left to the executor that made it, unless platforms settle sooner than that."""
 
 
 def wall_ms() -> int:
@@ -96,7 +101,7 @@ def decide_flow(
     until_idle: bool = False,
     stopped: Callable[[], bool] = lambda: False,
     watch: Callable[[Commit], None] = lambda commit: None,
-) -> Dataflow:
+) -> DecideFlow:
     """The decide flow on a session; ``until_idle``: it ends at what is the log's end now."""
     from flows.decide import build
     from flows.shard_logic import ShardEngine
@@ -113,11 +118,12 @@ def decide_flow(
         positions=lambda shard: dict(session.store(shard).standing().offsets),
         stopped=stopped,
         ends=ends,
+        commit_every_s=session.settings.state.commit_interval_ms / 1000,
         watch=watch,
     )
 
 
-def run_flow(flow: Dataflow) -> None:
+def run_flow(flow: DecideFlow) -> None:
     """Run a flow in this thread, in a process set for it."""
     from flows.decide import run
     from headgate.process import settle_in
@@ -137,8 +143,22 @@ def execute(asked: Asked, *, until_idle: bool) -> dict[str, Any]:
     return {"done": True}
 
 
-def make_executor(session: Session, clock: Callable[[], int] = wall_ms) -> Any:
-    """The executor on a session, with the platforms that its accounts name."""
+def make_executor(
+    session: Session,
+    clock: Callable[[], int] = wall_ms,
+    *,
+    platform: Platform | None = None,
+    shards: Sequence[int] | None = None,
+) -> Any:
+    """The executor on a session.
+
+    Parameters
+    ----------
+    session : opened with a ledger.
+    clock : the time in ms.
+    platform : the simulated platform; None: the one kept in the session's folder.
+    shards : whose commands it carries out; None: all.
+    """
     from connectors.simulated_platform import SimulatedPlatform
     from flows.execute import Executor
     from flows.execute_ports import Ports
@@ -158,7 +178,15 @@ def make_executor(session: Session, clock: Callable[[], int] = wall_ms) -> Any:
         switch=KillSwitch(caller, session.folder),
         outbox=Outbox(session.caller.client),
         log=session.log(),
-        platforms={"simulated": SimulatedPlatform(session.folder / "platform.ndjson")},
+        platforms={"simulated": platform or SimulatedPlatform(session.folder / "platform.ndjson")},
         clock=clock,
     )
-    return Executor(ports, session.config, session.shards)
+    return Executor(ports, session.config, session.shards if shards is None else shards, _terms(session))
+
+
+def _terms(session: Session) -> Terms:
+    """The executor's times: how long a platform may change its mind is a setting, a lease is over well before."""
+    from engine.execution import Terms
+
+    settle_ms = session.settings.platforms.simulated.settle_s
+    return Terms(owner=secrets.token_hex(16), settle_ms=settle_ms, lease_ms=min(LEASE_MS, settle_ms // 4))

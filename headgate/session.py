@@ -16,6 +16,7 @@ from engine.config import EngineConfig
 from headgate.asked import Asked
 from headgate.refusal import Refused
 from headgate.settings import EMBEDDED, Settings
+from headgate.simulated_folder import as_simulated, is_simulated, refuse_feeding
 
 if TYPE_CHECKING:
     from connectors.log import EventLog
@@ -107,20 +108,33 @@ def open_session(asked: Asked, *, begin: bool = False, with_ledger: bool = False
 
     Raises
     ------
-    Refused where there is nothing to read; the errors of the servers, each in one line.
+    Refused where there is nothing to read, or where ``begin`` would go on from a simulation; the errors of the servers,
+    each in one line.
     """
+    settings, folder = asked.settings(), asked.folder
+    if is_simulated(folder):
+        if begin:
+            refuse_feeding(folder)
+        settings = as_simulated(settings)
+    with session_on(settings, folder, begin=begin, with_ledger=with_ledger) as session:
+        yield session
+
+
+@contextmanager
+def session_on(
+    settings: Settings, folder: Path, *, begin: bool = False, with_ledger: bool = False
+) -> Iterator[Session]:
+    """As `open_session`, on settings that were read already."""
     from state import manifest
     from state.caller import Caller
     from state.redis_client import connect
 
-    settings = asked.settings()
-    folder = asked.folder
     _check_folder(folder, settings, begin=begin)
     with ExitStack() as stack:
         embedded = _embedded(stack, folder, "redis") if EMBEDDED in (settings.log.url, settings.state.url) else ""
         urls = [embedded if url == EMBEDDED else url for url in (settings.state.url, settings.log.url)]
         ledger = _ledger_url(stack, folder, settings, begin=begin) if with_ledger else None
-        client = connect(urls[0])
+        client = connect(urls[0], one_life=begin)
         stack.callback(client.close)
         manifest.ensure(client, settings.log.shards)
         yield Session(settings, settings.engine(), folder, urls[0], urls[1], ledger, Caller(client), stack)

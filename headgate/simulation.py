@@ -39,6 +39,7 @@ _KEEP_MS: Final = 8 * MS_PER_DAY
 
 Step = Callable[[Sequence[Lines | Tick]], Output]
 OnProgress = Callable[[float, "Simulation"], None]
+OnEnd = Callable[["Simulation"], None]
 
 
 class Simulation:
@@ -158,6 +159,7 @@ def simulate(
     tick_ms: int = MS_PER_HOUR,
     on_progress: OnProgress | None = None,
     take: Step | None = None,
+    on_end: OnEnd | None = None,
 ) -> dict[str, Any]:
     """Run a world for some days.
 
@@ -167,7 +169,7 @@ def simulate(
     days : virtual days. policy : the policy of all accounts, or None for the configured ones.
     tick_ms : how often the engine is asked, virtual milliseconds.
     on_progress : told of the share done and the simulation after every tick.
-    take : another engine step, for tests.
+    take : another engine step: one that keeps what it does, or a stand-in. on_end : told of the simulation at its end.
 
     Returns
     -------
@@ -181,6 +183,8 @@ def simulate(
         if on_progress is not None:
             on_progress((simulation.now_ms - world.start_ms) / (end_ms - world.start_ms), simulation)
     report = world.report()
+    if on_end is not None:
+        on_end(simulation)
     bill = {
         "policy": policy,
         "cpu_seconds": round(time.process_time() - began, 3),

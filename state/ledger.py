@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
@@ -22,8 +21,8 @@ from engine.record import Reading, Record, Result, State, View
 from state import ledger_keys as keys
 from state.caller import Caller
 from state.errors import CorruptState
-from state.ledger_rows import Entry, around, change_from, number_of, record_from, sight, text_of
-from state.ledger_scripts import MOVE, OBSERVE, RECORD, VIEW
+from state.ledger_rows import Entry, around, body_of, change_from, kept, number_of, record_from, sight, text_of
+from state.ledger_scripts import KEEP, MOVE, OBSERVE, RECORD, VIEW
 from state.redis_client import command as ask
 from state.redis_client import connect
 
@@ -130,10 +129,10 @@ class Ledger:
         args: list[bytes | str | int] = [shard, number, now_ms]
         for entry in entries:
             command = entry.command
-            body = orjson.dumps(command.to_row(), option=orjson.OPT_SORT_KEYS)
+            body, digest = body_of(command)
             facts = {
                 "id": command.command_id,
-                "digest": blake2b(body, digest_size=16).hexdigest(),
+                "digest": digest,
                 "state": entry.state.value,
                 "result": entry.result.value if entry.result else "",
                 "reason": str(entry.reason),
@@ -144,6 +143,12 @@ class Ledger:
             }
             args += [orjson.dumps(facts), body]
         return int(self._caller.run(RECORD, [keys.CURSOR], args))
+
+    def keep(self, shard: int, records: Sequence[Record], *, page: int = 500) -> None:
+        """Store commands whose story was lived elsewhere, as in a simulation: as they are, for lists only."""
+        for start in range(0, len(records), page):
+            args = [part for record in records[start : start + page] for part in kept(record, shard)]
+            self._caller.run(KEEP, [keys.INDEX], args)
 
     def observe(self, command: Command, reading: Reading, version: int, now_ms: int) -> bool:
         """Take what the platform shows of an entity; a value that differs from the last one is somebody's change.

@@ -6,6 +6,8 @@ Rules of this file: pure; every number is text in full digits; absent is the emp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -49,6 +51,23 @@ def sight(command: Command, observed: Reading, *, own: bool) -> dict[str, Any]:
     if before is not None and after is not None and (own or before != after):
         facts["change"] = f"{before}|{after}|{int(own)}"
     return facts
+
+
+def body_of(command: Command) -> tuple[bytes, str]:
+    """A command as it is stored, and the digest that tells it from any other under its id."""
+    body = orjson.dumps(command.to_row(), option=orjson.OPT_SORT_KEYS)
+    return body, blake2b(body, digest_size=16).hexdigest()
+
+
+def kept(record: Record, shard: int) -> tuple[bytes, bytes]:
+    """A whole record as the script that keeps it takes it: facts and body; `record_from` reads it back."""
+    command = record.command
+    body, digest = body_of(command)
+    fields = {"id": command.command_id, "digest": digest, "shard": shard}
+    fields |= {each.name: getattr(record, each.name) for each in dataclass_fields(record) if each.name != "command"}
+    flat = [part for name, value in fields.items() for part in (name, text_of(value))]
+    facts = {"id": command.command_id, "created": str(command.created_at_ms), "set": flat}
+    return orjson.dumps(facts), body
 
 
 def record_from(row: dict[bytes, bytes]) -> Record:

@@ -101,6 +101,23 @@ return 1
 """,
 )
 
+# A command whose story was lived elsewhere (in virtual time) enters at its end: no queue, no switch, no outcome told.
+# KEYS: 1 index. ARGV: per command: facts as JSON, body.
+KEEP: Final = Script.of(
+    "keep",
+    """
+for i = 1, #ARGV, 2 do
+  local c = cjson.decode(ARGV[i])
+  local key = '{ledger}:command:' .. c.id
+  if redis.call('EXISTS', key) == 0 then
+    redis.call('HSET', key, 'body', ARGV[i + 1], unpack(c.set))
+    redis.call('ZADD', KEYS[1], c.created, c.id)
+  end
+end
+return 'OK'
+""",
+)
+
 # One step of one command. KEYS: 1 command, 2 account, 3 entity, 4 flight, 5 changes, 6-8 writes. ARGV: 1 JSON.
 MOVE: Final = Script.of(
     "move",

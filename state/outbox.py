@@ -65,12 +65,6 @@ class Outbox:
         """Up to ``count`` entries of one shard behind ``after_number``, as (number, fields)."""
         return [(entry.number, entry.fields) for entry in self.read({shard: after_number}, count)]
 
-    def all(self, shard: int, after: int = 0) -> Iterator[OutboxEntry]:
-        """Every entry of a shard behind ``after`` that there is now, in order."""
-        while entries := self.read({shard: after}):
-            yield from entries
-            after = entries[-1].number
-
     def trim(self, shard: int, through: int) -> None:
         """Forget the entries up to and including ``through``; every reader must be done with them."""
         key = ShardKeys.of(shard).out

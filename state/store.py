@@ -24,7 +24,8 @@ from state.recovery import Loaded
 from state.redis_client import command
 from state.scripts import Reply, Script
 
-STEP_BYTES: Final = 4 << 20
+STEP_BYTES: Final = 1 << 20
+"""The least that one step of a checkpoint writes: what it takes, every shard of the process waits for."""
 
 
 class ShardStore:
@@ -53,6 +54,7 @@ class ShardStore:
         self.place = Place(0, 0, 0)
         self.step = -1
         self._last_nonce = ""
+        self._delta_bytes = 0
 
     def acquire(self, wait_s: float = 0.0, *, force: bool = False) -> Lease:
         """Become the shard's owner: at once if nobody lives who holds it, else when the other lease runs out.
@@ -155,14 +157,15 @@ class ShardStore:
             for table in self.tables.values():
                 table.mark_saved()
             self.checkpoints.note(changes, packed.size)
+            self._delta_bytes = packed.size
         return reply
 
-    def checkpoint(self, max_bytes: int = STEP_BYTES, *, force: bool = False) -> Reply:
+    def checkpoint(self, max_bytes: int = 0, *, force: bool = False) -> Reply:
         """Take one bounded step of a checkpoint if one is due, running or forced; call it right after a commit.
 
         Parameters
         ----------
-        max_bytes : int, about how much to write in this step.
+        max_bytes : int, about how much to write in this step; 0: little, but more than commits add between two steps.
         force : bool, begin even if none is due.
 
         Returns
@@ -176,7 +179,7 @@ class ShardStore:
             if not (force or books.due()):
                 return Reply.OK
             books.begin(self.place.seq)
-        chunks, taken = books.next_chunks(self.place.seq, max_bytes)
+        chunks, taken = books.next_chunks(self.place.seq, max_bytes or max(STEP_BYTES, 2 * self._delta_bytes))
         if chunks:
             named = [self.keys.meta, self.keys.chunks, *(self.keys.chunk(packed.field) for packed in chunks)]
             args = [part for packed in chunks for part in (packed.field, packed.info, packed.blob)]

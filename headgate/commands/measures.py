@@ -94,7 +94,8 @@ def bench(
     }  # fmt: skip
     options = {key: value for key, value in given.items() if value is not None}
     if stray := sorted(options.keys() - BENCHES[name]):
-        message = f"bench {name}: --{stray[0]} is not for it; it takes " + ", ".join(f"--{o}" for o in sorted(BENCHES[name]))
+        takes = ", ".join(f"--{option}" for option in sorted(BENCHES[name]))
+        message = f"bench {name}: --{stray[0]} is not for it; it takes {takes}"
         raise Misused(message)
     from importlib import import_module
 

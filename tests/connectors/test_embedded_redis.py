@@ -153,6 +153,21 @@ def test_a_cut_file_loads_up_to_its_last_whole_command(data: Path) -> None:
         assert client(handle).dbsize() == 9
 
 
+def test_a_torn_transaction_never_comes_back(data: Path) -> None:
+    """Left open in the file, it would swallow what is written after it at the next start but one."""
+    script = "for i = 2, #ARGV do redis.call('XADD', KEYS[1], (i - 1) .. '-0', 'v', ARGV[i]) end return ARGV[1]"
+    with connect_or_start(data) as handle:
+        client(handle).eval(script, 1, "s", "-", "lost", "torn", "never")
+    aof = handle.data / "appendonly.aof"
+    whole = aof.read_bytes()
+    aof.write_bytes(whole[: whole.rindex(b"torn") + 2])
+    with connect_or_start(data) as handle:
+        assert client(handle).xlen("s") == 0
+        client(handle).eval(script, 1, "s", "-", "new", "newer")
+    with connect_or_start(data) as handle:
+        assert [fields for _, fields in client(handle).xrange("s")] == [{b"v": b"new"}, {b"v": b"newer"}]
+
+
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path) -> None:
     with connect_or_start(tmp_path) as handle:
         client(handle).set("k", "v")

@@ -8,7 +8,8 @@ import pytest
 
 from bench.workload import CLOCK_MS, config, generate
 from connectors.log import Entry, Mark
-from flows.shard_logic import ShardEngine, StandDown
+from flows.halt import StandDown
+from flows.shard_logic import ShardEngine
 from state.scripts import Reply
 
 STREAM = "headgate.events.00"

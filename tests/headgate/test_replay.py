@@ -1,4 +1,4 @@
-"""Replay derives what stands, and finds whatever was tampered with: an outbox entry, a log entry, a dead letter, a row."""
+"""Replay derives what stands, and finds what was tampered with: an outbox entry, a log entry, a dead letter, a row."""
 
 from __future__ import annotations
 
@@ -56,9 +56,8 @@ def tampered(asked, key, change):
     with open_session(asked) as session:
         client = session.caller.client
         before = client.dump(key)
-        entries = [
-            (name, dict(zip(flat[::2], flat[1::2], strict=True))) for name, flat in client.execute_command("XRANGE", key, "-", "+")
-        ]
+        found = client.execute_command("XRANGE", key, "-", "+")
+        entries = [(name, dict(zip(flat[::2], flat[1::2], strict=True))) for name, flat in found]
         client.delete(key)
         for name, fields in change(entries):
             client.xadd(key, fields, id=name)
@@ -148,9 +147,10 @@ def test_a_changed_dead_letter_is_found(asked):
 
 def test_a_log_that_does_not_reach_back_is_refused(asked):
     shard = shard_with(asked, b"d")
-    with tampered(asked, f"{{s{shard:02d}}}:log", lambda entries: entries[1:]), pytest.raises(Refused, match="first entry"):
+    key = f"{{s{shard:02d}}}:log"
+    with tampered(asked, key, lambda entries: entries[1:]), pytest.raises(Refused, match="no longer reaches back"):
         replay(asked)
-    with tampered(asked, f"{{s{shard:02d}}}:log", lambda entries: entries[:-1]), pytest.raises(Refused, match="ends before"):
+    with tampered(asked, key, lambda entries: entries[:-1]), pytest.raises(Refused, match="ends before"):
         replay(asked)
 
 
@@ -180,7 +180,7 @@ def test_the_command_says_it_in_one_line(asked):
 def test_a_row_that_no_event_made_is_found(asked):
     """Last: it changes the state for good."""
     with open_session(asked) as session:
-        shard, loaded = next((s, l) for s, l in map(session.peek, session.shards) if s.tables["ads"].used)
+        shard, loaded = next((one, all_) for one, all_ in map(session.peek, session.shards) if one.tables["ads"].used)
         store = ShardStore(session.caller.client, shard.number)
         store.acquire()
         store.load(shard.tables)

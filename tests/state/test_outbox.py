@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import redis
 
+from state.caller import Caller
 from state.errors import CorruptState
 from state.outbox import Outbox
+from state.reader import ShardReader
 from state.scripts import Reply
 from state.store import ShardStore
 from tests.state.rows import new_tables
@@ -36,19 +38,20 @@ def test_all_shards_are_read_in_one_call(client: redis.Redis) -> None:
     assert Outbox(client).read({}) == []
 
 
-def test_all_pages_through_everything(client: redis.Redis) -> None:
+def test_a_long_history_is_read_in_pages(client: redis.Redis) -> None:
     fill(client, 1, 700)
     fill(client, 1, 1)
-    assert [entry.number for entry in Outbox(client).all(1)] == list(range(1, 702))
-    assert [entry.number for entry in Outbox(client).all(1, after=699)] == [700, 701]
+    reader = ShardReader(Caller(client), 1)
+    assert [number for number, _ in reader.outbox()] == list(range(1, 702))
+    assert [number for number, _ in reader.outbox(after=699)] == [700, 701]
 
 
 def test_a_reader_behind_the_trim_is_told(client: redis.Redis) -> None:
     fill(client, 1, 5)
     outbox = Outbox(client)
     outbox.trim(1, 3)
-    assert [entry.number for entry in outbox.all(1, after=3)] == [4, 5]
+    assert [entry.number for entry in outbox.read({1: 3})] == [4, 5]
     with pytest.raises(CorruptState, match="outbox entry 1 of shard 1 is gone"):
         outbox.read({1: 0})
     fill(client, 1, 1)
-    assert [entry.number for entry in outbox.all(1, after=5)] == [6]
+    assert [entry.number for entry in outbox.read({1: 5})] == [6]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import redis
 
-from state import deadletters, manifest
+from state import manifest
 from state.errors import CorruptState, ShardBusy, ShardFenced, ShardLost, StateFormat
 from state.keys import MANIFEST, ShardKeys
 from state.lease import Holder
-from state.outbox import Outbox
+from state.reader import ShardReader
 from state.scripts import COMMIT, Reply
 from state.store import ShardStore
 from tests.state.rows import append, change_at_random, new_tables, picture, random_rows
@@ -65,9 +65,9 @@ def test_a_commit_is_stored_whole(client: redis.Redis) -> None:
     loaded = ShardStore(client, 2).peek(tables)
     assert (loaded.seq, loaded.offsets, loaded.out_number, loaded.dlq_number) == (1, {"log": 7}, 2, 1)
     assert picture(tables) == picture(dict(store.tables))
-    assert [entry.fields for entry in Outbox(client).all(2)] == [{b"d": b"one"}, {b"c": b"two"}]
-    letter = next(deadletters.read(client, range(4)))
-    assert (letter.reason, letter.raw, letter.number) == ("not_json", b"\xff", 1)
+    given_out = ShardReader(store.caller, 2)
+    assert list(given_out.outbox()) == [(1, {b"d": b"one"}), (2, {b"c": b"two"})]
+    assert list(given_out.dead_letters()) == [(1, {b"reason": b"not_json", b"raw": b"\xff"})]
     assert store.summaries() == {b"ad": b"s"}
 
 
