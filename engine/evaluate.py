@@ -15,7 +15,7 @@ from engine.arrays import Arrays
 from engine.events import MS_PER_DAY
 from engine.kernel import Int, kernel
 from engine.layout import T_ACCOUNTS, T_ADS
-from engine.posterior import gamma_below, return_posterior
+from engine.posterior import PRIOR_UNITS, gamma_below, return_posterior
 from engine.texts import skip_text
 from engine.thresholds import PPM, judge_by_thresholds, share_of
 from engine.verdict import Reason, Verdict
@@ -144,7 +144,7 @@ def _judge_by_posterior(rule: np.void, spend_micros: Int, found: np.void) -> tup
     if found["unit_micros"] <= 0.0:
         return _HOLD, _NO_VALUE
     if found["p_below"] < 1.0 - LIKELY:
-        return _SCALE, _GOOD
+        return (_SCALE, _GOOD) if found["shape"] - PRIOR_UNITS >= THIN_UNITS else (_HOLD, _THIN)
     if spend_micros < THIN_UNITS * found["unit_micros"] / (rule["break_even_ppm"] / PPM):
         return _HOLD, _THIN
     if found["p_below"] > PROVEN and found["live_ms"] >= PATIENCE_MS:

@@ -55,7 +55,7 @@ SENTENCES: Final = {
     Reason.ROAS_ABOVE_SCALE: "return above the scale threshold",
     Reason.NO_SPEND_KNOWN: "no spend reported yet; unknown is not zero",
     Reason.UNKNOWN_VALUE: "no conversion in the account yet, so no value to judge by",
-    Reason.EVIDENCE_TOO_THIN: "fewer than three conversions could be expected by now even at break-even",
+    Reason.EVIDENCE_TOO_THIN: "fewer than three conversions seen, or to be expected by now at break-even",
     Reason.PROVEN_BAD: "break-even is all but excluded by the evidence",
     Reason.LIKELY_GOOD: "very likely above break-even",
     Reason.LIKELY_BAD: "probably below break-even, not proven",

@@ -27,7 +27,8 @@ class _Entity:
     campaign: str
     pool: str
     budget_micros: int
-    moves: list[tuple[int, int, int]] = field(default_factory=list)  # (at_ms, before, after)
+    shown_ms: int
+    moves: list[tuple[int, int, int]] = field(default_factory=list)  # (at_ms, before, after), a person's too
 
 
 class Breaches:
@@ -57,9 +58,14 @@ class Breaches:
             return
         scope = (str(event.get("tenant")), str(event.get("account")))
         key = "/".join((*scope, name))
-        if key not in self._entities:
+        at_ms = int(event.get("occurred_at_ms", 0))
+        entity = self._entities.get(key)
+        if entity is None:
             pool, campaign = str(event.get("pool") or ""), str(event.get("campaign_id"))
-            self._entities[key] = _Entity(self._config.of(*scope), scope, campaign, pool, budget)
+            self._entities[key] = _Entity(self._config.of(*scope), scope, campaign, pool, budget, at_ms)
+        elif at_ms > entity.shown_ms and budget != entity.budget_micros:
+            entity.moves.append((at_ms, entity.budget_micros, budget))
+            entity.budget_micros, entity.shown_ms = budget, at_ms
 
     def wrote(self, tenant: str, account: str, name: str, at_ms: int, after_micros: int) -> None:
         """Take a write that landed: the entity's budget is ``after_micros`` from ``at_ms`` on."""
@@ -67,7 +73,7 @@ class Breaches:
         if entity is None:
             self._note("caps", f"{name}: written before any catalog event showed it")
             return
-        before, entity.budget_micros = entity.budget_micros, after_micros
+        before, entity.budget_micros, entity.shown_ms = entity.budget_micros, after_micros, at_ms
         entity.moves.append((at_ms, before, after_micros))
         window_ms = entity.config.guardrails.velocity_window_ms
         entity.moves = [move for move in entity.moves if at_ms - move[0] <= window_ms]

@@ -23,6 +23,7 @@ from headgate.ad_rows import ad_rows
 from headgate.asked import Asked
 from headgate.demo_loop import TURN_MS, DemoLoop
 from headgate.demo_view import AdLine, Frame, draw, in_words
+from headgate.first_compile import compile_kernels, say
 from headgate.refusal import Refused
 from headgate.session import Session, open_session
 from headgate.toml_text import toml_of
@@ -55,23 +56,26 @@ def show(asked: Asked, seconds: float | None = None) -> dict[str, Any]:
     ------
     Refused if the folder is in use, or a role ended early.
     """
+    began = time.monotonic()
     with ExitStack() as stack:
         folder = _folder(asked, stack)
+        compile_kernels(say)
         market = Market(7, **_MARKET)
         config = folder / "headgate.toml"
         config.write_text(toml_of(market.settings() | {"defaults": {"autonomy": "act"}}))
         own = Asked(config, folder, asked.as_json)
         session = stack.enter_context(open_session(own, begin=True, with_ledger=True))
-        return _Show(session, market, asked.as_json).run(seconds or SECONDS)
+        return _Show(session, market, asked.as_json, began).run(seconds or SECONDS)
 
 
 class _Show:
     """The demo on an open session."""
 
-    def __init__(self, session: Session, market: Market, is_quiet: bool) -> None:
+    def __init__(self, session: Session, market: Market, is_quiet: bool, asked_s: float) -> None:
         self._session = session
         self._market = market
         self._is_quiet = is_quiet
+        self._asked_s = asked_s
         self._first_s: float | None = None
         self._frame: Frame | None = None
 
@@ -98,7 +102,7 @@ class _Show:
         while (now := time.monotonic()) - began < seconds:
             loop.turn()
             if self._first_s is None and loop.seen.decisions:
-                self._first_s = time.monotonic() - began
+                self._first_s = time.monotonic() - self._asked_s
             if not self._is_quiet and now - drawn >= _FRAME_S:
                 self._frame = self._picture(loop, began + seconds - now)
                 drawn = now

@@ -146,8 +146,8 @@ class VirtualExecutor:
             "command_id": command.command_id,
             "budget_entity": command.budget_entity,
             "action": command.action.value,
-            "value_micros": command.value_micros,
-            "expected_micros": command.expected_micros,
+            "value_micros": command.value_micros or 0,  # a world may reckon with both: 0 where there is none
+            "expected_micros": command.expected_micros or 0,
         }
         answer = self._world.apply(request, now_ms)
         result, observed = Result(answer["result"]), answer["observed_micros"]

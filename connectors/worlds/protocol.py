@@ -6,14 +6,17 @@ its mistakes never reach the engine as half-read data.
 
 from __future__ import annotations
 
+import json
+import operator
 import traceback
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, SupportsIndex, runtime_checkable
 
 import orjson
 
 Event = dict[str, Any]
 Answer = dict[str, Any]
 RESULTS: Final = ("confirmed", "refused", "unknown")
+_PLAIN: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _METHODS: Final = ("advance", "apply", "report")
 
 # What code of unknown make may raise; interrupts and exhausted memory stay what they are.
@@ -75,7 +78,11 @@ def as_line(event: Event) -> bytes:
     """
     try:
         return orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError as fault:  # orjson's own error is one
+    except TypeError:  # orjson's own error is one
+        pass
+    try:  # whole numbers of any size and half characters can be written too; the wire format will refuse them
+        return json.dumps(event).encode()
+    except (TypeError, ValueError, RecursionError) as fault:
         message = f"the world returned an event that cannot be written as JSON: {fault}: {event!r:.120}"
         raise WorldError(message) from fault
 
@@ -97,9 +104,10 @@ class CheckedWorld:
         if missing:
             message = f"world {name}: lacks {', '.join(f'{method}()' for method in missing)}"
             raise WorldError(message)
-        start_ms = getattr(world, "start_ms", None)
-        if not isinstance(start_ms, int) or isinstance(start_ms, bool):
-            message = f"world {name}: start_ms must be an int (milliseconds, UTC), not {start_ms!r:.60}"
+        found = getattr(world, "start_ms", None)
+        start_ms = _whole(found)
+        if start_ms is None:
+            message = f"world {name}: start_ms must be an int (milliseconds, UTC), not {found!r:.60}"
             raise WorldError(message)
         self.start_ms: int = start_ms
         self._world: Any = world
@@ -132,10 +140,11 @@ class CheckedWorld:
         if answer.get("result") not in RESULTS:
             message = "apply"
             raise self._wrong(message, f"result must be one of {', '.join(RESULTS)}, not {answer.get('result')!r:.60}")
-        if not _is_int(answer.get("observed_micros")):
+        observed = _whole(answer.get("observed_micros"))
+        if observed is None:
             message = "apply"
             raise self._wrong(message, f"observed_micros must be an int, not {answer.get('observed_micros')!r:.60}")
-        return answer
+        return answer | {"observed_micros": observed}
 
     def report(self) -> dict[str, Any]:
         """As `World.report`; a dict with the profits and the ads, or a WorldError."""
@@ -147,7 +156,12 @@ class CheckedWorld:
         if lacking:
             message = "report"
             raise self._wrong(message, f"lacks {', '.join(lacking)}")
-        return report
+        try:
+            plain: dict[str, Any] = orjson.loads(orjson.dumps(report, option=_PLAIN))
+        except TypeError as fault:
+            message = "report"
+            raise self._wrong(message, f"holds what cannot be written as JSON: {fault}") from fault
+        return plain
 
     def _ask(self, method: Any, *arguments: Any) -> Any:
         try:
@@ -160,5 +174,6 @@ class CheckedWorld:
         return WorldError(f"world {self._name}: {method}() {fault}")
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _whole(value: Any) -> int | None:
+    """A whole number, NumPy's too, as an int; None for anything else."""
+    return operator.index(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None

@@ -29,7 +29,9 @@ def replay(
     from headgate.output import print_object
     from headgate.refusal import Refused
     from headgate.replay import replay as derive_again
+    from headgate.simulated_folder import refuse_replay
 
+    refuse_replay(asked.folder)
     answer = derive_again(asked)
     print_object(answer, as_json=asked.as_json)
     if not answer["equal"]:
@@ -53,7 +55,8 @@ def simulate(
 ) -> None:
     """Run the same engine in a simulated world.
 
-    The same guardrails and executor too, in virtual time, as fast as the machine allows.
+    The same guardrails and executor too, in virtual time, as fast as the machine allows. With --data (a new or empty
+    folder) ads, decisions, commands and attributions can be listed afterwards.
     """
     asked = Asked.of(ctx, config, data, as_json)
     given = parse_parameters(parameters or [])

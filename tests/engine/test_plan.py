@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.outcome_event import outcome_line
 from engine.config import AccountConfig, EngineConfig
 from engine.decision import pack, unpack
 from engine.shard import POLICIES
-from tests.engine.drive import Drive
+from engine.step import step
+from tests.engine.drive import Drive, lines_of
 from tests.engine.events_made import DAY_MS, NOW_MS, catalog, click, conversion, line, spend
 
 CONFIG = EngineConfig(defaults=AccountConfig(policy="thresholds"))
@@ -122,3 +124,73 @@ def test_an_accounts_mode_can_be_switched_by_a_control_event() -> None:
     drive.feed_trusted([line("control", action="set_mode", actor="ann", reason="crm is wired", mode="pipeline")])
     drive.tick(NOW_MS + 1)
     assert records(drive)[-1]["verdict"] == "kill-proposed"
+
+
+def told(drive: Drive, at_ms: int, command: Any, result: str = "confirmed") -> None:
+    """The outcome of a command, as the executor tells it."""
+    outcome = outcome_line(command, result, command.value_micros, at_ms)
+    drive.offset += 1
+    drive.outputs.append(step(drive.shard, [lines_of([outcome], drive.offset, trusted=True)]))
+
+
+def winner() -> Drive:
+    return fed(
+        catalog("ad1", launched_ms=NOW_MS - 3 * DAY_MS),
+        spend("ad1", 150_000_000),
+        conversion("o1", 600_000_000, ad_id="ad1"),
+    )
+
+
+def test_a_standing_wish_is_sent_the_moment_the_window_of_the_last_change_has_closed() -> None:
+    drive = winner()
+    window = 6 * 3_600_000
+    drive.tick(NOW_MS)
+    landed = commands(drive)[0].not_before_ms + 500
+    told(drive, landed, commands(drive)[0])
+    drive.tick(NOW_MS + window)
+    [_, second] = commands(drive)
+    assert second.created_at_ms == NOW_MS + window
+    assert second.not_before_ms == landed + window + 1
+    assert second.not_before_ms < second.expires_at_ms
+    assert second.value_micros <= second.expected_micros * 12 // 10
+
+
+def test_a_change_that_came_late_in_its_window_bars_the_next_one() -> None:
+    drive = winner()
+    window = 6 * 3_600_000
+    drive.tick(NOW_MS)
+    told(drive, NOW_MS + 15 * 60_000, commands(drive)[0])
+    drive.tick(NOW_MS + window)
+    assert len(commands(drive)) == 1
+    assert records(drive)[-1]["held"] == "cooldown"
+    drive.tick(NOW_MS + 2 * window)
+    assert len(commands(drive)) == 2
+
+
+def test_a_confirmed_pause_is_known_without_a_word_of_the_catalog() -> None:
+    drive = fed(*loser())
+    drive.tick(NOW_MS)
+    told(drive, NOW_MS + 10_000, commands(drive)[0])
+    for hour in range(1, 14):
+        drive.tick(NOW_MS + hour * 3_600_000)
+    assert len(commands(drive)) == 1
+    found = [record for record in records(drive) if record["ad_id"] == "ad1"]
+    assert [record["reason"] for record in found] == ["roas_below_kill", "paused"]
+
+
+def test_a_refused_pause_is_asked_for_again_one_evaluation_later() -> None:
+    drive = fed(*loser())
+    drive.tick(NOW_MS)
+    told(drive, NOW_MS + 10_000, commands(drive)[0], "refused")
+    for hour in range(1, 7):
+        drive.tick(NOW_MS + hour * 3_600_000)
+    assert [command.created_at_ms for command in commands(drive)] == [NOW_MS, NOW_MS + 6 * 3_600_000]
+
+
+def test_an_older_catalog_event_does_not_undo_a_confirmed_budget() -> None:
+    drive = winner()
+    drive.tick(NOW_MS)
+    [command] = commands(drive)
+    told(drive, NOW_MS + 10_000, command)
+    drive.feed([catalog("ad1", launched_ms=NOW_MS - 3 * DAY_MS, occurred_at_ms=NOW_MS + 5_000)])
+    assert drive.shard.tables["entities"].rows[0]["budget_micros"] == command.value_micros
