@@ -23,6 +23,7 @@ from engine.config import EngineConfig
 from engine.index import find
 from engine.shard import Shard
 from engine.table import Change, Table
+from flows.shard_logic import ShardEngine
 from state import manifest
 from state.redis_client import command, connect
 from state.store import ShardStore
@@ -105,7 +106,7 @@ def recover(url: str, pid: int) -> dict[str, Any]:
     with closing(connect(url)) as client:
         server_s = cpu_of(pid)
         with timed() as took:
-            shards = [_recovered(ShardStore(client, number)) for number in range(SHARDS)]
+            shards = [ShardEngine(ShardStore(client, number), EngineConfig()).shard for number in range(SHARDS)]
         server_s = cpu_of(pid) - server_s
         peak = peak_mb()
     return {
@@ -206,14 +207,6 @@ def _touch_ads(table: Table, turn: int) -> None:
     table.stamps[places] = 1
     table.touched[: places.size] = places
     table.n_touched = places.size
-
-
-def _recovered(owner: ShardStore) -> Shard:
-    owner.acquire()
-    shard = Shard(owner.shard, EngineConfig())
-    owner.load(shard.tables)
-    shard.rebuild()
-    return shard
 
 
 def _is_indexed(shard: Shard) -> bool:

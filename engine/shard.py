@@ -6,6 +6,7 @@ give equal tables (`Shard.digest`), however the log was cut into batches.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any
 
@@ -70,16 +71,21 @@ class Shard:
         """The shard's own row: clocks and counters."""
         return self.tables["shard"].rows[0]
 
-    def rebuild(self) -> None:
-        """Derive indexes, rules and waits from the tables (after recovery, or a change of configuration)."""
+    def rebuild(self, each: Callable[..., Iterable[None]] = map) -> None:
+        """Derive indexes, rules and waits from the tables (after recovery, or a change of configuration).
+
+        Parameters
+        ----------
+        each : as `map`; a thread pool's builds several indexes at a time, as kernels leave the interpreter free.
+        """
         shard = self.tables["shard"]
         if not shard.used:
             shard.reserve(1)
             shard.rows[0] = np.zeros(1, SHARD)[0]
             shard.used = 1
         self._version += 1
-        for name in INDEXED:
-            self.index(name)
+        for _ in each(self.index, INDEXED):
+            pass
         claims = self.tables["claims"].live()
         waiting = np.flatnonzero(claims["waiting"] == 1)
         self.pending = np.zeros(max(64, 2 * waiting.size), np.int64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,6 +32,7 @@ from state.store import ShardStore
 
 COMMIT_EVERY_S: Final = 0.02
 COMMIT_EVENTS_MAX: Final = 65_536
+REBUILD_THREADS: Final = 4
 CATCH_UP: Final = 10
 """How many commit intervals may go by uncommitted while the log is far ahead: then every decision is late anyway."""
 DECODE_ENTRIES: Final = 4
@@ -64,7 +66,8 @@ class ShardEngine:
         store.acquire(wait_s)
         self.shard = Shard(store.shard, config)
         loaded = store.load(self.shard.tables)
-        self.shard.rebuild()
+        with ThreadPoolExecutor(REBUILD_THREADS) as threads:
+            self.shard.rebuild(threads.map)
         self._seen = dict(loaded.offsets)
         self._offsets: dict[str, int] = {}
         self._outbox: list[Numbered] = []

@@ -39,10 +39,12 @@ from engine.execution import Terms, first_state, next_action, proposal_of, situa
 from engine.guardrails import judge
 from engine.proposal import Action
 from engine.record import Answer, Reading, Record, Result, State
-from headgate.virtual_ledger import AT_LARGE, VirtualLedger
+from headgate.virtual_ledger import AT_LARGE, SHOWN_BY_MS, VirtualLedger
 
-TERMS: Final = Terms(owner="simulation", settle_ms=600_000, retry_ms=300_000, slow_retry_ms=300_000)
-"""Patience in virtual time: a world shows its catalog minutes later, and nobody waits for a second look."""
+TERMS: Final = Terms(
+    owner="simulation", settle_ms=600_000, retry_ms=300_000, slow_retry_ms=300_000, give_up_ms=2 * SHOWN_BY_MS
+)
+"""Patience in virtual time: a world shows its catalog minutes later, or a day, and nobody waits for a second look."""
 
 OnWrite = Callable[[str, str, str, int, int], None]
 

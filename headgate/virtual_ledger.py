@@ -1,7 +1,7 @@
 """The executor's ledger in memory, for virtual time: commands, and what the platform is known to hold.
 
 Rules of this file: it keeps and counts, it decides nothing. A world offers no read: what it answered, and what its
-catalog has shown since, is what can be read back; what has not been shown within an hour of a send has not happened.
+catalog has shown since, is what can be read back; what was not shown a day after a send has not happened.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from engine.proposal import Action
 from engine.record import Reading, Record, State, View
 from engine.velocity import Change
 
-SHOWN_BY_MS: Final = MS_PER_HOUR
+SHOWN_BY_MS: Final = 25 * MS_PER_HOUR
+"""A world shows its catalog once a day at least."""
 AT_LARGE: Final = frozenset({State.RESERVED, State.SENT, State.UNKNOWN})
 """The states in which a command may have an effect that is not known yet: its entity is in flight."""
 
@@ -99,7 +100,7 @@ class VirtualLedger:
         return after
 
     def reading(self, record: Record, now_ms: int) -> Reading | None:
-        """What can be read back: news since the send, or what was there before where an hour brought none."""
+        """What can be read back: news since the send, or what was there before where a day brought none."""
         entity, sent_ms = self.entity(record.command), record.sent_at_ms or 0
         if entity.shown_ms < sent_ms and now_ms < sent_ms + SHOWN_BY_MS:
             return None

@@ -5,7 +5,8 @@ without a gap, and every row that the checkpoint vouches for must be there. What
 than it had.
 
 Theory of operation: chunks are fetched one by one (a reply of about 1 MiB passes the client with the fewest copies;
-batches of them only pile up in the server's output buffer) and placed as bytes. A reader without ownership reads while
+batches of them only pile up in the server's output buffer) and placed as bytes by a second thread, since the first
+touch of a table's memory costs as much as fetching what goes into it. A reader without ownership reads while
 the owner goes on: it takes chunks first and then deltas until it has the newest one; if a checkpoint ended meanwhile
 and took something away, it begins again.
 """
@@ -13,14 +14,16 @@ and took something away, it begins again.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import redis
 
-from engine.table import Change, Rows, Table
+from engine.table import Change, Table
 from state import chunk, delta
 from state.checkpoint import Record
 from state.errors import CorruptState, ShardLost, StateError
@@ -30,6 +33,8 @@ from state.redis_client import command
 
 _BATCH_BYTES: Final = 8 << 20
 _PEEK_S: Final = 20.0
+_PLACING_MAX: Final = 8
+"""Chunks fetched and not yet placed, at most: bounds the memory beside the tables."""
 
 
 class Moved(StateError):
@@ -143,22 +148,26 @@ def _place_chunks(
     unknown = {name for name, _ in ordered} - set(tables)
     if unknown:
         raise CorruptState(chunk.damaged(min(unknown), "belongs to no table of this version"))
-    for name, table in tables.items():
-        _empty(table)
-        base, end = loaded.record.bounds.get(name, (0, 0))
-        ks = [k for other, k in ordered if other == name]
-        table.base = table.saved_base = base
-        span = chunk_rows(table.dtype.itemsize)
-        most = max(end, (ks[-1] + 1) * span if ks else 0) - base
-        table.reserve(most + most // 16)
-        covered = base
-        for k in ks:
-            if (k + 1) * span <= base:
-                continue
-            found = _fetch(client, keys, table, k, loaded.stored[f"{name}:{k}"] if exact else None)
-            covered = _cover(table, found, max(base, k * span), covered, loaded.record.seq)
-        if covered < end:
-            raise Moved(chunk.damaged(name, f"is missing (row {covered})"))
+    with ThreadPoolExecutor(1) as placer:
+        placing: deque[Future[None]] = deque()
+        for name, table in tables.items():
+            base, end = loaded.record.bounds.get(name, (0, 0))
+            ks = [k for other, k in ordered if other == name]
+            span = chunk_rows(table.dtype.itemsize)
+            _make_room(table, base, max(end, (ks[-1] + 1) * span if ks else 0) - base)
+            covered = base
+            for k in ks:
+                if (k + 1) * span <= base:
+                    continue
+                found = _fetch(client, keys, table, k, loaded.stored[f"{name}:{k}"] if exact else None)
+                covered = _covered(found, max(base, k * span), covered, loaded.record.seq)
+                placing.append(placer.submit(_place, table, found))
+                if len(placing) > _PLACING_MAX:
+                    placing.popleft().result()
+            if covered < end:
+                raise Moved(chunk.damaged(name, f"is missing (row {covered})"))
+        for last in placing:
+            last.result()
 
 
 def _fetch(client: redis.Redis, keys: ShardKeys, table: Table, k: int, info: str | None) -> chunk.Chunk:
@@ -171,11 +180,9 @@ def _fetch(client: redis.Redis, keys: ShardKeys, table: Table, k: int, info: str
     return found
 
 
-def _cover(table: Table, found: chunk.Chunk, start: int, covered: int, seq: int) -> int:
-    """Place a chunk; return up to which id all rows are vouched for."""
+def _covered(found: chunk.Chunk, start: int, covered: int, seq: int) -> int:
+    """Up to which id all rows are vouched for, this chunk's included."""
     end = found.first + found.rows.size
-    skip = max(0, table.base - found.first)
-    _place(table, found.first + skip, found.rows[skip:])
     # A chunk newer than the checkpoint may lack rows dropped since: the deltas behind the checkpoint drop them too.
     whole = found.first <= start or found.seq > seq
     if covered >= start and whole:
@@ -183,8 +190,20 @@ def _cover(table: Table, found: chunk.Chunk, start: int, covered: int, seq: int)
     return covered
 
 
-def _place(table: Table, first: int, rows: Rows) -> None:
-    at = first - table.base
+def _make_room(table: Table, base: int, rows: int) -> None:
+    """Empty a table and make room for its rows."""
+    table.rows = np.zeros(0, table.dtype)
+    table.stamps = np.zeros(0, np.uint8)
+    table.touched = np.zeros(0, np.int64)
+    table.base = table.saved_base = base
+    table.used = table.saved = table.n_touched = 0
+    table.reserve(rows + rows // 16)
+
+
+def _place(table: Table, found: chunk.Chunk) -> None:
+    """Put a chunk's rows into their table, but those before its base."""
+    skip = max(0, table.base - found.first)
+    rows, at = found.rows[skip:], found.first + skip - table.base
     table.reserve(max(0, at + rows.size - table.used))
     size = table.dtype.itemsize
     table.rows.view(np.uint8)[at * size : (at + rows.size) * size] = rows.view(np.uint8)
@@ -223,13 +242,6 @@ def _apply(tables: Mapping[str, Table], found: delta.Delta, seq: int, loaded: Lo
         except ValueError as error:
             raise CorruptState(str(error)) from error
     loaded.redone.append(found.changes)
-
-
-def _empty(table: Table) -> None:
-    table.rows = np.zeros(0, table.dtype)
-    table.stamps = np.zeros(0, np.uint8)
-    table.touched = np.zeros(0, np.int64)
-    table.base = table.saved_base = table.used = table.saved = table.n_touched = 0
 
 
 def _gap(keys: ShardKeys, seq: int) -> str:

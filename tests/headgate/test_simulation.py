@@ -126,7 +126,7 @@ def test_refused_and_unknown_answers_are_resolved() -> None:
     simulation, script, _ = run_script({2: [order(1, at_ms, 28_000_000)]}, refused_share=1.0)
     assert simulation.counts()["commands"] == {"refused": 1}
     assert [outcome["result"] for outcome in script.outcomes()] == ["refused"]
-    simulation, script, market = run_script({2: [order(1, at_ms, 28_000_000)]}, unknown_share=1.0)
+    simulation, script, market = run_script({2: [order(1, at_ms, 28_000_000)]}, hours=30, unknown_share=1.0)
     budget = market.report()["ads"]["shop-ad-001"]["budget_micros"]
     (outcome,) = script.outcomes()
     assert outcome["result"] == ("confirmed" if budget == 28_000_000 else "refused")

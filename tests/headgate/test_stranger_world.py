@@ -202,10 +202,9 @@ def test_without_a_catalog_all_is_counted_and_nothing_is_moved(harbour: str, tmp
 
 def test_bad_events_are_counted_by_reason(harbour: str, tmp_path: Path) -> None:
     engine = run(harbour, tmp_path, days=2, junk=1)["engine"]
-    assert {"unknown_kind", "missing_field", "bad_id", "bad_type", "out_of_range", "future"} & set(
-        engine["dead_letters"]
-    ) == {"unknown_kind", "missing_field", "bad_id", "bad_type", "out_of_range", "future"}
-    assert sum(engine["dead_letters"].values()) >= 2 * 24 * 3 * 11
+    expected = {"unknown_kind", "missing_field", "bad_id", "bad_type", "out_of_range", "future"}
+    assert expected <= set(engine["dead_letters"])
+    assert sum(engine["dead_letters"].values()) > 0.5 * engine["events"]
     assert sum(engine["decisions"].values()) > 0
 
 

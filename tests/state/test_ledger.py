@@ -290,3 +290,23 @@ def test_the_file_switch_needs_no_redis(tmp_path: Path, url: str) -> None:
     (tmp_path / "STOP").touch()
     assert switch.by_file()
     assert "file" in KillSwitch(Caller(connect(url)), tmp_path).stops()
+
+
+def test_a_story_lived_elsewhere_is_kept_as_it_is_and_for_lists_only(ledger: Ledger) -> None:
+    told = Record(
+        command=COMMAND,
+        state=State.CONFIRMED,
+        result=Result.CONFIRMED,
+        attempts=2,
+        owner="simulation",
+        reserved_at_ms=NOW,
+        sent_at_ms=NOW + 1,
+        confirmed_at_ms=NOW + 2,
+        observed_micros=5,
+    )
+    open_ = Record(command=numbered(7, created_at_ms=COMMAND.created_at_ms + 1), state=State.APPROVED)
+    ledger.keep(0, [told, open_], page=1)
+    ledger.keep(0, [replace(told, reason="again")])
+    assert list(ledger.records()) == [told, open_]
+    assert ledger.due(NOW + 10**9, 10) == []
+    assert ledger.next_due_ms() is None
