@@ -113,7 +113,7 @@ def _enter(shard: Shard, event: Any, data: Bytes) -> tuple[int, int]:
     ad = ad_of(arrays, event, data, account, AD_ID_SLOT)
     seen_ad(arrays, ad, event["occurred_at_ms"])
     at, size = int(event["text_at"][SOURCE_SLOT]), int(event["text_size"][SOURCE_SLOT])
-    source = source_of(arrays, hash_bytes(data, at, size), data, at, size)
+    source = source_of(arrays, np.uint64(hash_bytes(data, at, size)), data, at, size)
     shard.settle(arrays)
     return int(ad), int(source)
 

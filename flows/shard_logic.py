@@ -176,8 +176,7 @@ def lines_of(entries: list[Entry]) -> Lines:
     for place in rare:
         details[int(place)] = line_fields(decoded.data, events[place])
     offsets = np.array([entry.offset for entry in entries], np.int64)
-    lines = sum(payload.count(b"\n") + (not payload.endswith(b"\n")) for payload in payloads if payload)
-    return Lines(decoded.data, events, entries[0].stream, offsets, lines - events.size, details)
+    return Lines(decoded.data, events, entries[0].stream, offsets, decoded.blank, details)
 
 
 class ShardLogic(StatefulBatchLogic[Chunk, Commit, None]):

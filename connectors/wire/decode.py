@@ -46,10 +46,12 @@ class Decoded:
     ----------
     data : uint8[n], read-only: the payloads, a line feed behind each, then canonical lines, then padding.
     events : EVENT[k], one row a line that is not blank, in order; ``refusal`` is at most OUT_OF_RANGE.
+    blank : int, how many lines were blank.
     """
 
     data: NDArray[np.uint8]
     events: Events
+    blank: int
 
 
 def decode(payloads: Sequence[bytes], *, trusted: bool) -> Decoded:
@@ -72,14 +74,17 @@ def decode(payloads: Sequence[bytes], *, trusted: bool) -> Decoded:
     starts = np.zeros(len(payloads) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, payloads), np.int64, len(payloads)) + 1, out=starts[1:])
     data = np.frombuffer(joined, np.uint8)
-    rows: Events = np.zeros(count_lines(data), EVENT)
+    feeds = count_lines(data)
+    rows: Events = np.zeros(feeds, EVENT)
     n_rows, n_slow = scan_payloads(data, starts, trusted, TABLE, build_cells(), rows)
     rows = rows[:n_rows]
-    return _decode_slow(joined, rows, trusted) if n_slow else Decoded(data, rows)
+    # A payload that ends its last line itself has one line feed more than lines.
+    blank = feeds - n_rows - sum([not payload or payload.endswith(b"\n") for payload in payloads])
+    return Decoded(_decode_slow(joined, rows, trusted) if n_slow else data, rows, blank)
 
 
-def _decode_slow(joined: bytes, rows: Events, trusted: bool) -> Decoded:
-    """Let the slow path judge the rows that the scanner left."""
+def _decode_slow(joined: bytes, rows: Events, trusted: bool) -> NDArray[np.uint8]:
+    """Let the slow path judge the rows that the scanner left; returns the bytes with the canonical lines behind."""
     where = np.flatnonzero(rows["refusal"] == Refusal.UNRECOGNISED)
     parts, at, found = [joined[:-PAD_BYTES]], [], []
     size = len(parts[0])
@@ -99,7 +104,7 @@ def _decode_slow(joined: bytes, rows: Events, trusted: bool) -> Decoded:
         message = f"{failed} canonical lines are not plain: fields and scanner disagree"
         raise AssertionError(message)
     rows["unknown_fields"][pairs[:, 0]] = np.minimum(pairs[:, 1], 0xFFFF)
-    return Decoded(data, rows)
+    return data
 
 
 def line_of(data: NDArray[np.uint8] | bytes, event: np.void) -> bytes:

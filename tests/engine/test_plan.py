@@ -7,6 +7,7 @@ from typing import Any
 from connectors.outcome_event import outcome_line
 from engine.config import AccountConfig, EngineConfig
 from engine.decision import pack, unpack
+from engine.hashing import hash_text
 from engine.shard import POLICIES
 from engine.step import step
 from tests.engine.drive import Drive, lines_of
@@ -194,3 +195,13 @@ def test_an_older_catalog_event_does_not_undo_a_confirmed_budget() -> None:
     told(drive, NOW_MS + 10_000, command)
     drive.feed([catalog("ad1", launched_ms=NOW_MS - 3 * DAY_MS, occurred_at_ms=NOW_MS + 5_000)])
     assert drive.shard.tables["entities"].rows[0]["budget_micros"] == command.value_micros
+
+
+def test_sources_are_told_apart_whatever_the_size_of_their_hash() -> None:
+    """A number from a kernel comes back as Python's int, whose size must not decide how the next kernel takes it."""
+    sources = [f"source-{number}" for number in range(12)]
+    hashes = [hash_text(source) >> 63 for source in sources]
+    assert {0, 1} == set(hashes)
+    small_first = sorted(sources, key=lambda source: hash_text(source) >> 63)
+    drive = fed(*[catalog(f"ad{n}", source=source) for n, source in enumerate(small_first)])
+    assert drive.shard.tables["sources"].used == len(sources)
