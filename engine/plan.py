@@ -68,7 +68,7 @@ def decide(shard: Shard, found: Any, tick: Tick) -> tuple[Any, list[Command]]:
     ads.rows["reason"][places] = found["reason"]
     ads.rows["target_micros"][places] = rows["budget_micros"]
     shard.touch_all("ads", places)
-    moving = np.flatnonzero(found["verdict"] != Verdict.HOLD)
+    moving = np.flatnonzero(found["verdict"] != int(Verdict.HOLD))
     if not moving.size:
         return rows, []
     siblings = _siblings(shard)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[Any]
-FIRST_ROWS: Final = 2048
-STEP_ROWS: Final = 16_384
+FIRST_ROWS: Final = 8192
+STEP_ROWS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ class Table:
                 self.stamps = _grown(self.stamps, size, self.used)
         marks = self.used + more if self.stamped else self.n_touched + touches
         if marks > self.touched.size:
-            self.touched = _grown(self.touched, marks + marks // 8, self.n_touched)
+            room = self.rows.size if self.stamped else 2 * marks
+            self.touched = _grown(self.touched, room, self.n_touched)
             self.version += 1
 
     def live(self) -> Rows:

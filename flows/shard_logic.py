@@ -35,6 +35,8 @@ COMMIT_EVENTS_MAX: Final = 65_536
 REBUILD_THREADS: Final = 4
 CATCH_UP: Final = 10
 """How many commit intervals may go by uncommitted while the log is far ahead: then every decision is late anyway."""
+_RARE: Final = int(Kind.CATALOG)
+_ACCEPTED: Final = int(Refusal.ACCEPTED)
 DECODE_ENTRIES: Final = 4
 """Entries of up to 500 lines decoded at a time: more would leave the processor's cache."""
 
@@ -172,7 +174,7 @@ def lines_of(entries: list[Entry]) -> Lines:
     decoded = decode(payloads, trusted=entries[0].trusted)
     events = decoded.events
     details: dict[int, dict[str, Any]] = {}
-    rare = np.flatnonzero((events["kind"] >= Kind.CATALOG) & (events["refusal"] == Refusal.ACCEPTED))
+    rare = np.flatnonzero((events["kind"] >= _RARE) & (events["refusal"] == _ACCEPTED))
     for place in rare:
         details[int(place)] = line_fields(decoded.data, events[place])
     offsets = np.array([entry.offset for entry in entries], np.int64)

@@ -17,7 +17,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from connectors.log import Entry, EventLog
 from flows.halt import EXPECTED, Halt
 
-READ_BYTES: Final = 4 << 20
+READ_BYTES: Final = 16 << 20
 FULL_BYTES: Final = 64 << 10
 IDLE_S: Final = 0.003
 
