@@ -105,6 +105,9 @@ def launch(
         "logfile": str(log),
         "daemonize": "no",
         "maxmemory-policy": "noeviction",
+        # Rewriting the file competes with the engine for the processor: rarely, and without compression.
+        "auto-aof-rewrite-min-size": "512mb",
+        "rdbcompression": "no",
     }
     try:
         if log.exists() and log.stat().st_size > _LOG_MAX_BYTES:

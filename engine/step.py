@@ -202,9 +202,9 @@ def _sweep_if_due(shard: Shard, lines: Lines, output: Output, account_hash: int)
 
 
 def _close_waits(shard: Shard, which: int, stream: str, output: Output) -> None:
-    waiting = np.unique(shard.pending[: int(shard.n_pending[0])])
-    if not waiting.size and which == CLOSE_DUE:
+    if not shard.n_pending[0] and which == CLOSE_DUE:
         return
+    waiting = np.unique(shard.pending[: int(shard.n_pending[0])])
     shard.reserve({"claims": 0}, {})
     shard.tables["seen"].reserve(0, waiting.size)
     refused = np.zeros((waiting.size, 2), np.int64)

@@ -31,7 +31,8 @@ def slowly(payloads: list[bytes], like: Decoded, *, trusted: bool) -> Decoded:
     for name in ("line_at", "line_size", "entry", "line"):
         rows[name] = like.events[name]
     rows["refusal"] = Refusal.UNRECOGNISED
-    return face._decode_slow(b"\n".join([*payloads, bytes(PAD_BYTES)]), rows, trusted)
+    data = face._decode_slow(b"\n".join([*payloads, bytes(PAD_BYTES)]), rows, trusted)
+    return Decoded(data, rows, like.blank)
 
 
 def assert_equal(one: Decoded, two: Decoded) -> None:
