@@ -6,9 +6,12 @@ two lines, so that tests can count. Every applied change is on the disk before t
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import orjson
 
@@ -33,13 +36,21 @@ class SimulatedPlatform:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._standing: dict[_Key, Reading] = {}
+        self._read_to = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._mend()
-        for change in changes_in(path):
-            self._take(change)
+        with self._locked() as file:
+            whole = path.read_bytes().rfind(b"\n") + 1
+            file.truncate(whole)
 
     def read(self, request: Request) -> Reading | None:
-        """What the platform shows of the request's entity."""
+        """What the platform shows of the request's entity, whoever changed it."""
+        with self._path.open("rb") as file:
+            file.seek(self._read_to)
+            added = file.read()
+        added = added[: added.rfind(b"\n") + 1]
+        self._read_to += len(added)
+        for line in added.splitlines():
+            self._take(orjson.loads(line))
         found = self._standing.get(_key(request))
         return found or Reading(request.expected_micros, request.action is Action.RESUME)
 
@@ -52,38 +63,37 @@ class SimulatedPlatform:
         return self._write(request, now_ms, "person")
 
     def _write(self, request: Request, now_ms: int, by: str) -> Answer:
-        before = self.read(request)
-        micros = before.micros if before else None
-        if request.action is Action.SET_BUDGET:
-            micros = request.value_micros
-        change = {
-            "command_id": request.command_id,
-            "tenant": request.tenant,
-            "account": request.account,
-            "budget_entity": request.budget_entity,
-            "action": request.action.value,
-            "micros": micros,
-            "paused": _paused(request, before),
-            "applied_at_ms": now_ms,
-            "by": by,
-        }
-        with self._path.open("ab") as file:
+        with self._locked() as file:
+            before = self.read(request)
+            micros = before.micros if before else None
+            if request.action is Action.SET_BUDGET:
+                micros = request.value_micros
+            change = {
+                "command_id": request.command_id,
+                "tenant": request.tenant,
+                "account": request.account,
+                "budget_entity": request.budget_entity,
+                "action": request.action.value,
+                "micros": micros,
+                "paused": _paused(request, before),
+                "applied_at_ms": now_ms,
+                "by": by,
+            }
             file.write(orjson.dumps(change, option=orjson.OPT_APPEND_NEWLINE))
             file.flush()
             os.fsync(file.fileno())
-        self._take(change)
         return Answer(Result.CONFIRMED, micros)
+
+    @contextmanager
+    def _locked(self) -> Iterator[BinaryIO]:
+        """The file, to be changed by one process at a time."""
+        with self._path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
 
     def _take(self, change: dict[str, Any]) -> None:
         key = (change["tenant"], change["account"], change["budget_entity"])
         self._standing[key] = Reading(change["micros"], change["paused"])
-
-    def _mend(self) -> None:
-        if not self._path.exists():
-            return
-        whole = self._path.read_bytes().rfind(b"\n") + 1
-        if whole < self._path.stat().st_size:
-            os.truncate(self._path, whole)
 
 
 class World(Protocol):

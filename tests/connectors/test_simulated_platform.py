@@ -56,6 +56,15 @@ def test_a_line_cut_off_by_a_crash_was_never_acknowledged(tmp_path: Path) -> Non
     assert path.read_bytes() == whole
 
 
+def test_what_one_process_changes_another_sees(tmp_path: Path) -> None:
+    one, other = (SimulatedPlatform(tmp_path / "platform.ndjson") for _ in range(2))
+    one.apply(SET, 7)
+    assert other.read(SET) == Reading(60, paused=False)
+    other.apply(PAUSE, 8)
+    assert one.read(SET) == Reading(60, paused=True)
+    assert len(changes_in(tmp_path / "platform.ndjson")) == 2
+
+
 class World:
     def __init__(self, *replies: dict[str, Any]) -> None:
         self.replies = list(replies)
