@@ -65,6 +65,7 @@ class SimulatedPlatform:
     def _write(self, request: Request, now_ms: int, by: str) -> Answer:
         with self._locked() as file:
             before = self.read(request)
+            file.truncate(self._read_to)  # what a process left half written was never acknowledged
             micros = before.micros if before else None
             if request.action is Action.SET_BUDGET:
                 micros = request.value_micros

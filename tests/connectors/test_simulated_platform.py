@@ -65,6 +65,17 @@ def test_what_one_process_changes_another_sees(tmp_path: Path) -> None:
     assert len(changes_in(tmp_path / "platform.ndjson")) == 2
 
 
+def test_a_line_that_another_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "platform.ndjson"
+    platform = SimulatedPlatform(path)
+    platform.apply(SET, 7)
+    with path.open("ab") as file:
+        file.write(b'{"command_id":"c-9"')
+    assert platform.read(SET) == Reading(60, paused=False)
+    platform.apply(PAUSE, 8)
+    assert [line["command_id"] for line in changes_in(path)] == ["c-1", "c-2"]
+
+
 class World:
     def __init__(self, *replies: dict[str, Any]) -> None:
         self.replies = list(replies)
