@@ -22,18 +22,17 @@ class House:
 
     Parameters
     ----------
-    more : text to put behind the configuration.
+    plan : size of the workload, and autonomy; nothing is killed here.
     """
 
-    def __init__(self, nursery: Nursery, folder: Path, *, events: int = 3000, pieces: int = 4, more: str = "") -> None:
+    def __init__(self, nursery: Nursery, folder: Path, **plan: Any) -> None:
         self.nursery, self.folder = nursery, folder
         self.state = RedisServer(folder / "a", "everysec")
         self.ledger = RedisServer(folder / "b", "always")
-        self.plan = Plan(kills=0, events=events, pieces=pieces, shards=SHARDS)
-        self.work = workload.make(events, pieces)
+        self.plan = Plan(kills=0, shards=SHARDS, **({"events": 3000, "pieces": 4} | plan))
+        self.work = workload.make(self.plan.events, self.plan.pieces, ads=self.plan.ads)
         self.files = self.work.write(folder / "w")
         self.config = write_config(folder, self.plan, self.state, self.ledger)
-        self.config.write_text(self.config.read_text() + more)
         self.data = folder / "d"
 
     def spawn(self, *argv: str | Path, **how: Any) -> Child:
@@ -67,12 +66,6 @@ class House:
         log = {f"{{s{shard:02d}}}:{name}".encode() for shard in range(SHARDS) for name in ("log", "producers")}
         client.delete("-", *(key for key in client.scan_iter() if key not in log))
         client.close()
-
-    def rewrite(self, old: str, new: str) -> None:
-        """Change the configuration."""
-        text = self.config.read_text()
-        assert text.count(old) == 1
-        self.config.write_text(text.replace(old, new))
 
     def __enter__(self) -> House:
         self.state.start()
