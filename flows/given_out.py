@@ -10,6 +10,7 @@ import orjson
 from engine.decision import pack
 from engine.shard import POLICIES
 from engine.step import Output
+from engine.verdict import reason_word, verdict_word
 from state.commit import Numbered
 
 
@@ -20,6 +21,25 @@ def outbox_entries(output: Output, policy_hash: str) -> list[Numbered]:
     ]
     entries += [(number, {b"c": orjson.dumps(command.to_row())}) for number, command in output.commands]
     return sorted(entries)
+
+
+def summaries_of(output: Output) -> dict[bytes, bytes]:
+    """The ads whose decision changed: "tenant/account/ad" to what stands now, as JSON; the newest of an ad wins."""
+    found: dict[bytes, bytes] = {}
+    for _, rows, names in output.decisions:
+        words = names.split(b"\n")
+        columns = (rows[name].tolist() for name in ("verdict", "reason", "target_micros", "now_ms", "number"))
+        for place, (verdict, reason, target, now_ms, number) in enumerate(zip(*columns, strict=True)):
+            found[b"/".join(words[4 * place : 4 * place + 3])] = orjson.dumps(
+                {
+                    "verdict": verdict_word(verdict),
+                    "reason": reason_word(reason),
+                    "target_micros": target if target >= 0 else None,
+                    "decided_at_ms": now_ms,
+                    "number": number,
+                }
+            )
+    return found
 
 
 def dead_letter_entries(output: Output) -> list[Numbered]:

@@ -23,7 +23,7 @@ from engine.events import Kind, Refusal
 from engine.plan import Tick
 from engine.shard import Shard
 from engine.step import Lines, Output, step
-from flows.given_out import dead_letter_entries, outbox_entries
+from flows.given_out import dead_letter_entries, outbox_entries, summaries_of
 from flows.halt import EXPECTED, Halt, StandDown
 from flows.shard_source import Chunk
 from state.commit import Numbered
@@ -145,6 +145,7 @@ class ShardEngine:
         self._counts[3] += len(output.dead_letters)
         self._outbox += outbox_entries(output, self._policy_hash)
         self._dead += dead_letter_entries(output)
+        self._summaries |= summaries_of(output)
 
 
 def items_of(entries: Iterable[Entry]) -> Iterator[Lines | Tick]:

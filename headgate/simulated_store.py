@@ -14,7 +14,7 @@ from engine.plan import Tick
 from engine.record import Record
 from engine.shard import Shard
 from engine.step import Lines, Output, step
-from flows.given_out import dead_letter_entries, outbox_entries
+from flows.given_out import dead_letter_entries, outbox_entries, summaries_of
 from headgate.refusal import Refused
 from headgate.session import Session
 from state.commit import Numbered
@@ -44,6 +44,7 @@ class StoredShard:
         self._position: dict[str, int] = {}
         self._outbox: list[Numbered] = []
         self._dead: list[Numbered] = []
+        self._summaries: dict[bytes, bytes] = {}
         self._ticks = self._rows = 0
 
     def take(self, items: Sequence[Lines | Tick]) -> Output:
@@ -51,6 +52,7 @@ class StoredShard:
         output = step(self._shard, items)
         self._outbox += outbox_entries(output, self._policy_hash)
         self._dead += dead_letter_entries(output)
+        self._summaries |= summaries_of(output)
         self._rows += sum(len(rows) for _, rows, _ in output.decisions)
         for item in items:
             if isinstance(item, Tick):
@@ -73,9 +75,9 @@ class StoredShard:
         ledger.keep(0, records)
 
     def _commit(self) -> None:
-        self._heed(self._store.commit(self._position, self._outbox, self._dead))
+        self._heed(self._store.commit(self._position, self._outbox, self._dead, self._summaries))
         self._heed(self._store.checkpoint())
-        self._position, self._outbox, self._dead = {}, [], []
+        self._position, self._outbox, self._dead, self._summaries = {}, [], [], {}
         self._ticks = self._rows = 0
 
     def _heed(self, reply: Reply) -> None:
