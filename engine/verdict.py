@@ -63,11 +63,15 @@ SENTENCES: Final = {
 }
 
 
+_VERDICT_WORDS: Final = (None, *(verdict.word for verdict in Verdict))
+_REASON_WORDS: Final = (None, *(reason.word for reason in Reason))
+
+
 def verdict_word(code: int) -> str | None:
     """The word of a stored verdict, None before the first."""
-    return Verdict(code).word if code else None
+    return _VERDICT_WORDS[code]
 
 
 def reason_word(code: int) -> str | None:
     """The word of a stored reason, None before the first."""
-    return Reason(code).word if code else None
+    return _REASON_WORDS[code]
