@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.kernel import Int, kernel
 
 LOAD_MAX: Final = 0.7
-SLOTS_MIN: Final = 4096
+SLOTS_MIN: Final = 16_384
 SLOTS_STEP: Final = 65_536
 """Below this an index grows fourfold: building it again is dear, its slots are cheap."""
 U64 = np.uint64

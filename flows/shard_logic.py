@@ -33,6 +33,8 @@ from state.store import ShardStore
 COMMIT_EVERY_S: Final = 0.02
 COMMIT_EVENTS_MAX: Final = 65_536
 REBUILD_THREADS: Final = 4
+REBUILD_ROWS: Final = 100_000
+"""Fewer rows are indexed sooner than threads are started."""
 CATCH_UP: Final = 10
 """How many commit intervals may go by uncommitted while the log is far ahead: then every decision is late anyway."""
 _RARE: Final = int(Kind.CATALOG)
@@ -68,8 +70,11 @@ class ShardEngine:
         store.acquire(wait_s)
         self.shard = Shard(store.shard, config)
         loaded = store.load(self.shard.tables)
-        with ThreadPoolExecutor(REBUILD_THREADS) as threads:
-            self.shard.rebuild(threads.map)
+        if sum(table.used for table in self.shard.tables.values()) < REBUILD_ROWS:
+            self.shard.rebuild()
+        else:
+            with ThreadPoolExecutor(REBUILD_THREADS) as threads:
+                self.shard.rebuild(threads.map)
         self._seen = dict(loaded.offsets)
         self._offsets: dict[str, int] = {}
         self._outbox: list[Numbered] = []
